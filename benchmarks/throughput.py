@@ -1,0 +1,122 @@
+"""Images a second: a recipe through zerosum's own loop, beside the same mathematics as the tutorials write it.
+
+    python benchmarks/throughput.py                        # all four recipes, about five minutes
+    python benchmarks/throughput.py dcgan-64 --pairs 5     # one
+
+Both sides run in this process, in turns, after a warm-up. zerosum's side writes records, samples and checkpoints and
+keeps its display; the tutorial's side (benchmarks/plain.py) is plain PyTorch: float32, a DataLoader that decodes with
+Pillow, default Adam, `.item()` every step. The figure is the median of the ratios of the pairs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import statistics
+import sys
+import tempfile
+import time
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import torch
+from plain import PlainRun
+from rich.console import Console
+
+from zerosum.config import make_config
+from zerosum.data import open_data
+from zerosum.games import Randomness
+from zerosum.networks import is_convolutional
+from zerosum.training.display import PlainDisplay
+from zerosum.training.feed import Feed
+from zerosum.training.loop import Interrupts, Plan, play_on
+from zerosum.training.reporter import Reporter
+from zerosum.training.run_folder import RunFolder
+
+SECONDS = 6.0  # one side of a pair
+DATA = {"gan-gaussian": "gaussian", "dcgan-64": "fashion-mnist"}
+TARGETS = {"dcgan-64": 2.3, "dcgan-28": 2.0, "gan-mlp": 1.5, "gan-gaussian": 1.5}
+
+
+class OwnRun:
+    """A recipe through zerosum's loop, a stretch at a time, with everything on that a run has on."""
+
+    def __init__(self, recipe: str, folder: Path) -> None:
+        train = import_module("zerosum.train")  # the module: `zerosum.train` is the function
+        source = DATA.get(recipe, "mnist-5k")
+        config = make_config(recipe, {"data.source": source})
+        self.store = open_data(source, size=None if config.data.size == "auto" else config.data.size)
+        game = train.make_game(config, self.store.shape)
+        train.resolve(config, self.store, game, torch.device("cpu"))
+        if is_convolutional(game):
+            game.to(memory_format=torch.channels_last)
+        self.config = config
+        self.state = train.make_state(config, game)
+        self.feed = Feed(self.store, Randomness(0), flip=False)
+        self.folder = RunFolder(folder)
+        self.plan = train.make_plan(config, self.store, torch.device("cpu"))
+        display = PlainDisplay(Console(file=io.StringIO()))
+        model = train.model_config(config, self.store)
+        self.reporter = Reporter(self.folder, self.store, model, [], display, self.plan, 0)
+        self.reporter.begin(self.state)
+
+    def run(self, images: int) -> None:
+        """Train on `images` more, reporting by the clock and saving at the end."""
+        plan = Plan(
+            batch=self.plan.batch,
+            micro_batch=self.plan.micro_batch,
+            images=self.state.images + images,
+            seconds=None,
+            autocast=self.plan.autocast,
+        )
+        play_on(self.state, self.feed, plan, self.reporter, Interrupts())
+
+
+def timed(run: PlainRun | OwnRun, images: int) -> float:
+    """Images a second over a stretch."""
+    start = time.perf_counter()
+    run.run(images)
+    return images / (time.perf_counter() - start)
+
+
+def compare(recipe: str, pairs: int) -> tuple[float, float, float]:
+    """(zerosum's images/s, the tutorial's, the median ratio); prints each pair."""
+    with tempfile.TemporaryDirectory() as folder:
+        own = OwnRun(recipe, Path(folder))
+        plain = PlainRun(recipe, np.array(own.store.values))
+        batch = own.plan.batch
+        for run in (own, plain):
+            run.run(4 * batch)
+        stretch = {run: max(8, int(timed(run, 16 * batch) * SECONDS / batch)) * batch for run in (own, plain)}
+        rates = []
+        for number in range(pairs):
+            order = (own, plain) if number % 2 == 0 else (plain, own)
+            rate = {run: timed(run, stretch[run]) for run in order}
+            rates.append((rate[own], rate[plain]))
+            print(f"  {recipe}: {rates[-1][0]:8.0f} against {rates[-1][1]:8.0f}, {rates[-1][0] / rates[-1][1]:.2f}×")
+        precision, threads = own.config.training.precision, own.config.training.threads
+        median = statistics.median(mine / theirs for mine, theirs in rates)
+        mine, theirs = (statistics.median(column) for column in zip(*rates, strict=True))
+        print(
+            f"{recipe}: zerosum {mine:.0f} images/s ({precision}, {threads} threads), tutorial {theirs:.0f} images/s "
+            f"(float32, {torch.get_num_threads()} threads): {median:.2f}×, target {TARGETS[recipe]}×",
+            flush=True,
+        )
+    return mine, theirs, median
+
+
+def main() -> int:
+    """Exit code 1 where a target is missed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("recipes", nargs="*", default=[], metavar="RECIPE", help=f"of {', '.join(TARGETS)}")
+    parser.add_argument("--pairs", type=int, default=5)
+    options = parser.parse_args()
+    if unknown := set(options.recipes) - set(TARGETS):
+        parser.error(f"no plain form of {', '.join(unknown)}; there are {', '.join(TARGETS)}")
+    ratios = {recipe: compare(recipe, options.pairs)[2] for recipe in options.recipes or TARGETS}
+    return int(any(ratio < TARGETS[recipe] for recipe, ratio in ratios.items()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

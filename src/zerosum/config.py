@@ -1,0 +1,339 @@
+"""One `RunConfig` fixes a whole run; every key is a TOML key and a command-line flag.
+
+`[training] batch = 64` in a recipe is `--training.batch 64` on the command line. Sections are the rooms of the house.
+A combination that makes no sense is refused here, in words that name the remedy.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from decimal import Decimal
+from difflib import get_close_matches
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import tomli_w
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from zerosum.errors import UsageError, nearest
+
+Auto = Literal["auto"]
+
+
+def parse_count(value: Any) -> Any:
+    """`"200k"` is 200,000 and `"1.5M"` 1,500,000; numbers and the word `auto` pass through."""
+    if not isinstance(value, str) or value == "auto":
+        return value
+    match = re.fullmatch(r"\s*([0-9][0-9_,]*(?:\.[0-9]+)?)\s*([kKmM]?)\s*", value)
+    if match is None:
+        raise ValueError(f"{value!r} is no count; write 20000, 20k or 1.5M")
+    number = Decimal(match[1].replace("_", "").replace(",", ""))  # a float would make 1000.9999 of 1.001k
+    scaled = number * {"": 1, "k": 1_000, "m": 1_000_000}[match[2].lower()]
+    if scaled != int(scaled):
+        raise ValueError(f"{value!r} is no whole number")
+    return int(scaled)
+
+
+def parse_sides(value: Any) -> Any:
+    """`64` and `"64"` are `"64x64"`, as the config of a run that has begun says it; what is no size passes through."""
+    match = re.fullmatch(r"\s*([0-9]+)\s*(?:[x×]\s*([0-9]+))?\s*", str(value))
+    return value if match is None else f"{int(match[1])}x{int(match[2] or match[1])}"
+
+
+Count = Annotated[int, BeforeValidator(parse_count)]
+CountOrAuto = Annotated[int | Auto, BeforeValidator(parse_count)]
+
+
+class Section(BaseModel):
+    """What all sections share: unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", validate_default=True, allow_inf_nan=False)
+
+
+class RecipeConfig(Section):
+    """Where the recipe comes from; never changes what a run does."""
+
+    name: str = Field("custom", description="the recipe's name")
+    title: str = Field("", description="one line: what it is")
+    source: str = Field("", description="the publication")
+    published: str = Field("", description="what is published about its result")
+    departs: str = Field("", description="where this recipe departs from the publication, and why")
+
+
+class DataConfig(Section):
+    """What is read, and how it is brought to one shape."""
+
+    source: str = Field("mnist-5k", description="folder, archive, .npy/.npz, IDX folder or built-in name")
+    size: Annotated[str, BeforeValidator(parse_sides)] = Field(
+        "auto", description="HEIGHT or HEIGHTxWIDTH in pixels; auto: their own, or a power of two"
+    )
+    fit: Literal["crop", "pad", "stretch"] = Field("crop", description="how a picture of another shape fits")
+    channels: Annotated[int, Field(ge=1, le=4)] | Auto = Field("auto", description="1 grey, 2 grey+alpha, 3, 4")
+    flip: bool = Field(False, description="show each picture mirrored half of the time")
+    include: str = Field("", description="only files whose relative name matches this glob")
+    root: str = Field("", description="where a built-in set's files lie, if not in the usual places")
+    labels: bool = Field(False, description="read class names from subfolders or label files")
+    max_rejected: float = Field(0.01, ge=0, le=1, description="share of unreadable files that is still accepted")
+
+
+class PenaltyConfig(Section):
+    """One gradient penalty: `every · gamma/2 · penalty`, added at every `every`-th turn of the discriminator."""
+
+    gamma: float = Field(gt=0, description="weight; the term is gamma/2 times the penalty")
+    every: int = Field(1, ge=1, description="lazy regularisation: each how many discriminator turns")
+
+
+class GameConfig(Section):
+    """Who plays whom, and for what."""
+
+    kind: Literal["generation"] = Field("generation", description="the game")
+    loss: str = Field("relativistic", description="minimax, non-saturating or relativistic")
+    penalties: dict[str, PenaltyConfig] = Field({}, description="by name: r1, r2")
+    updates: Literal["alternating", "simultaneous"] = Field(
+        "alternating", description="each player after the other, or both from the same networks"
+    )
+    discriminator_turns: int = Field(1, ge=1, description="discriminator turns for one of the generator")
+    discriminator_factor: float = Field(
+        1.0,
+        gt=0,
+        description="factor on the discriminator's loss; 0.5: the mean of its real and its fake half",
+    )
+    reduction: Literal["mean", "sum"] = Field("mean", description="of a loss over the batch")
+
+
+class PlayerConfig(Section):
+    """One player's network and the optimizer of its turn."""
+
+    network: str = Field(description="registered name of the architecture")
+    options: dict[str, Any] = Field({}, description="the network's own keyword arguments")
+    optimizer: Literal["adam"] = Field("adam", description="adam")
+    lr: float = Field(2e-4, gt=0, description="learning rate")
+    betas: tuple[float, float] = Field((0.9, 0.999), description="Adam's two decay rates")
+    eps: float = Field(1e-8, gt=0, description="Adam's epsilon")
+    schedule: Literal["constant", "linear", "cosine"] = Field("constant", description="of the learning rate")
+    decay_from: float = Field(0.0, ge=0, lt=1, description="share of the run after which the rate decays")
+    decay_to: float = Field(0.0, ge=0, le=1, description="the rate at the end, as a share of lr")
+
+    @model_validator(mode="after")
+    def _betas_are_rates(self) -> PlayerConfig:
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise ValueError(f"betas must lie in [0, 1), not {list(self.betas)}")
+        return self
+
+
+class LatentConfig(Section):
+    """What the generator starts from."""
+
+    size: int = Field(64, ge=1, description="numbers a latent holds")
+    distribution: Literal["normal", "uniform"] = Field("normal", description="N(0, 1), or uniform in [-1, 1]")
+
+
+class TrainingConfig(Section):
+    """How long, how much at a time, on what."""
+
+    images: Count | None = Field(None, gt=0, description="end after so many real images shown (200k, 2M)")
+    minutes: float | None = Field(None, gt=0, description="end after so many minutes of training")
+    epochs: float | None = Field(None, gt=0, description="end after so many passes over the data")
+    batch: int = Field(64, ge=1, description="real images a discriminator turn sees")
+    micro_batch: int | None = Field(None, ge=1, description="so many at a time; gradients are accumulated")
+    seed: int = Field(0, ge=0, lt=2**63, description="everything random follows from it")
+    device: str = Field("auto", description="cpu, cuda, cuda:1, mps")
+    precision: Literal["auto", "bf16", "float32"] = Field("auto", description="of convolutions and products")
+    threads: Annotated[int, Field(ge=1)] | Auto = Field("auto", description="CPU threads")
+    ema: CountOrAuto = Field(0, description="half-life of the generator's average, in images; 0: none")
+    ema_ramp: float = Field(0.1, gt=0, description="the half-life is at most this share of the images shown")
+    report_every: CountOrAuto = Field("auto", description="images from report to report; auto: by the clock")
+    checkpoint_every: CountOrAuto = Field("auto", description="images from checkpoint to checkpoint; auto: a minute")
+
+    @model_validator(mode="after")
+    def _make_sense(self) -> TrainingConfig:
+        if self.micro_batch is not None and self.batch % self.micro_batch:
+            raise ValueError(f"micro_batch {self.micro_batch} does not divide batch {self.batch}")
+        for key in ("ema", "report_every", "checkpoint_every"):
+            value = getattr(self, key)
+            if isinstance(value, int) and value < (0 if key == "ema" else 1):
+                raise ValueError(f"{key} cannot be {value}")
+        return self
+
+
+class RunConfig(Section):
+    """A whole run but for the content of its data."""
+
+    recipe: RecipeConfig = RecipeConfig()
+    data: DataConfig = DataConfig()
+    game: GameConfig = GameConfig()
+    generator: PlayerConfig
+    discriminator: PlayerConfig
+    latent: LatentConfig = LatentConfig()
+    training: TrainingConfig = TrainingConfig()
+
+    @model_validator(mode="after")
+    def _one_end(self) -> RunConfig:
+        ends = [key for key in ENDS if getattr(self.training, key) is not None]
+        if len(ends) != 1:
+            said = "nothing says" if not ends else f"{' and '.join(ends)} both say"
+            raise ValueError(f"training: {said} when the run ends; give one of --images, --minutes, --epochs")
+        return self
+
+    def to_toml(self) -> str:
+        """The whole configuration as TOML; `from_toml` gives the same configuration back."""
+        return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
+
+
+ENDS = ("images", "minutes", "epochs")
+# What may change when a run goes on: when it ends and when it reports. None of it touches what is past.
+CHANGEABLE = {*(f"training.{key}" for key in ENDS), "training.report_every", "training.checkpoint_every"}
+
+
+def recipe_names() -> list[str]:
+    """The names of the recipes that come with zerosum."""
+    folder = resources.files("zerosum.recipes")
+    return sorted(file.name.removesuffix(".toml") for file in folder.iterdir() if file.name.endswith(".toml"))
+
+
+def read_recipe(name: str | Path) -> dict[str, Any]:
+    """The tables of a recipe: one of the names that `zerosum recipes` lists, or a TOML file.
+
+    Raises `UsageError` where neither exists, or the file is no TOML.
+    """
+    path = Path(name)
+    if path.suffix == ".toml" or path.is_file():
+        if not path.is_file():
+            raise UsageError(
+                f"There is no recipe file {str(name)!r}. 'zerosum recipes' lists the names that come with zerosum."
+            )
+        text = path.read_bytes()
+    elif str(name) in recipe_names():
+        text = (resources.files("zerosum.recipes") / f"{name}.toml").read_bytes()
+    else:
+        raise UsageError(f"There is no recipe {str(name)!r}; {nearest(str(name), recipe_names())}.")
+    try:
+        return tomllib.loads(text.decode("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"The recipe {str(name)!r} is no valid TOML: {error}.") from error
+
+
+def make_config(recipe: str | Path = "quick", overrides: dict[str, Any] | None = None) -> RunConfig:
+    """The configuration of a recipe with `overrides`: a flat mapping of dotted keys to values.
+
+    >>> make_config("quick", {"training.batch": 32, "training.images": "20k"}).training.images
+    20000
+
+    A new end (`training.images`, `.minutes` or `.epochs`) takes the place of the recipe's.
+    Raises `UsageError` for an unknown key (with the nearest known one) or a value that does not fit.
+    """
+    tables = read_recipe(recipe)
+    overrides = dict(overrides or {})
+    if any(f"training.{key}" in overrides for key in ENDS):
+        for key in ENDS:
+            tables.get("training", {}).pop(key, None)
+    if any(player + ".network" in overrides for player in ("generator", "discriminator")):
+        for player in ("generator", "discriminator"):  # another network does not know this one's options
+            new = overrides.get(player + ".network")
+            if new is not None and new != tables.get(player, {}).get("network"):
+                tables.get(player, {}).pop("options", None)
+    for key, value in overrides.items():
+        _put(tables, key.replace("-", "_"), value)
+    return validate(tables)
+
+
+def validate(tables: dict[str, Any]) -> RunConfig:
+    """`RunConfig` of nested tables; a `ValidationError` becomes a `UsageError` that names key and remedy."""
+    return validate_section(RunConfig, tables)
+
+
+S = TypeVar("S", bound=Section)
+
+
+def validate_section(section: type[S], tables: dict[str, Any], name: str = "") -> S:
+    """The same for one section, called `name` in errors."""
+    try:
+        return section.model_validate(tables)
+    except ValidationError as error:
+        raise UsageError("\n".join(_in_words(item, name) for item in error.errors())) from error
+
+
+def _put(tables: dict[str, Any], key: str, value: Any) -> None:
+    *parents, last = key.split(".")
+    if not parents:
+        raise UsageError(f"Unknown setting --{key}; {nearest(key, known_keys())}. Settings are written --section.key.")
+    table = tables
+    for name in parents:
+        table = table.setdefault(name, {})
+        if not isinstance(table, dict):
+            raise UsageError(f"--{key}: {name!r} is a value, not a section.")
+    table[last] = value
+
+
+def _in_words(item: Any, section: str) -> str:
+    parts = [section] * bool(section) + list(item["loc"])
+    key = ".".join(
+        str(part) for part in parts if not str(part).startswith(("constrained-", "function-", "literal[", "int"))
+    )
+    if item["type"] == "extra_forbidden":
+        return f"Unknown setting {key!r}; {nearest(key, known_keys())}."
+    if item["type"] == "missing":
+        return f"The setting {key!r} is missing."
+    message = item["msg"].removeprefix("Value error, ")
+    where = f"{key}: " if key else ""
+    given = f" (it is {item['input']!r})" if isinstance(item["input"], str | int | float) else ""
+    return f"{where}{message}{given}."
+
+
+def known_keys() -> list[str]:
+    """Every dotted key a recipe or a flag may set, but for the free tables (options, penalties)."""
+    return [
+        f"{section}.{key}"
+        for section, field in RunConfig.model_fields.items()
+        for key in _model(field.annotation).model_fields
+    ]
+
+
+def _model(annotation: Any) -> type[BaseModel]:
+    if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+        raise TypeError(f"a section must be a model, not {annotation!r}")
+    return annotation
+
+
+def describe_keys() -> list[tuple[str, str, str]]:
+    """For `--help`: (key, default, description) of every setting."""
+    rows = []
+    for section, field in RunConfig.model_fields.items():
+        if section == "recipe":
+            continue
+        for key, inner in _model(field.annotation).model_fields.items():
+            default = "" if inner.is_required() or inner.default is None else str(inner.default)
+            rows.append((f"{section}.{key}", default, inner.description or ""))
+    return rows
+
+
+def differences(saved: RunConfig, asked: RunConfig) -> list[str]:
+    """What `asked` would change of a `saved` run, a line each; what may change, and `auto`, does not count."""
+    before, after = _flat(saved.model_dump(mode="json")), _flat(asked.model_dump(mode="json"))
+    lines = []
+    for key in sorted(before.keys() | after.keys()):
+        if key.startswith("recipe.") or key in CHANGEABLE or after.get(key) == "auto":
+            continue
+        if before.get(key) != after.get(key):
+            lines.append(
+                f"{key}: the run has {before.get(key, 'nothing')!r}, the command says {after.get(key, 'nothing')!r}"
+            )
+    return lines
+
+
+def _flat(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in table.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def closest_flag(flag: str) -> str:
+    """The known flag nearest to an unknown `--flag`, or an empty string."""
+    close = get_close_matches(flag.replace("-", "_"), known_keys(), n=1)
+    return f"--{close[0]}" if close else ""

@@ -1,0 +1,129 @@
+"""`open_data`: from what a user names to an opened store."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from zerosum.data.arrays import Arrays, find_idx, idx_set, read_npy, read_npz
+from zerosum.data.builtin import BUILTIN, open_builtin
+from zerosum.data.images import Progress, Source, build_images
+from zerosum.data.options import Options, make_options
+from zerosum.data.sources import Rejected, open_images
+from zerosum.data.store import FORMAT, Store, Writer, open_or_build
+from zerosum.data.tables import build_arrays
+from zerosum.errors import DataError, RunError, UsageError, nearest
+
+
+def open_data(
+    source: str | Path,
+    *,
+    size: str | None = None,
+    fit: str = "crop",
+    channels: int | None = None,
+    include: str | None = None,
+    root: Path | None = None,
+    labels: bool = False,
+    max_rejected: float = 0.01,
+    largest: int = 64,
+    rejects_to: Path | None = None,
+    progress: Progress | None = None,
+) -> Store:
+    """Opens a data set, decoding it first if that was not done before.
+
+    source: a folder of images, a .zip or .tar(.gz, .bz2, .xz) of one, a folder of IDX files, a .npy or .npz file,
+        or a built-in name (`BUILTIN`). A name given as `str` means the built-in set; write './mnist' for a folder.
+    size: '64', or '64x96' (height x width). None: the images' own if they share one and no side passes `largest`,
+        else the power of two under the median short side, at most `largest`.
+    fit: 'crop' (the centre), 'pad' (with black) or 'stretch'.
+    channels: 1 grey, 2 grey + alpha, 3 RGB, 4 RGB + alpha. None: 1 if every image is grey, else 3; arrays keep theirs.
+        Where alpha is dropped, the image is laid on white.
+    include: a glob on the relative name, whose * also crosses folders; it decides alone what is meant to be an image.
+    root: one more folder to look in for a named set before it is downloaded.
+    labels: subfolders are class names; arrays and named sets bring their labels.
+    max_rejected: the share of files, 0 to 1, that may be unusable.
+    rejects_to: where to list them, if there are any; written also when there are too many.
+    progress: called with (what, done, total) a few times a second; total 0 means not known.
+    Raises DataError (nothing there, unreadable, too much rejected), UsageError (options), RunError (disk).
+    """
+    options = make_options(size=size, fit=fit, channels=channels, include=include, labels=labels, largest=largest)
+    if not 0 <= max_rejected <= 1:
+        raise UsageError(f"data.max-rejected: {max_rejected} is not a share from 0 to 1")
+    found = _locate(source, options, root, progress)
+    name = found.name if isinstance(found, Arrays) else _name_of(found.path)
+
+    def build(writer: Writer) -> dict[str, Any]:
+        if isinstance(found, Arrays):
+            return build_arrays(found, options, progress, writer)
+        return build_images(found, options, name, progress, writer)
+
+    store = open_or_build(options.key(found.fingerprint(), FORMAT), build)
+    _judge(store, source, max_rejected, rejects_to)
+    return store
+
+
+def _locate(source: str | Path, options: Options, root: Path | None, progress: Progress | None) -> Arrays | Source:
+    if isinstance(source, str) and source in BUILTIN:
+        return open_builtin(source, root, progress)
+    path = Path(source).expanduser()
+    try:
+        path.stat()
+    except PermissionError as error:
+        raise DataError(f"{path}: cannot be read: permission denied") from error
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"{source}: there is no such file or folder, nor a built-in set of that name; "
+            f"{nearest(str(source), BUILTIN)}"
+        ) from error
+    if path.is_dir():
+        pair = find_idx(path)
+        if pair is not None:
+            return idx_set(_name_of(path), *pair)
+    elif path.suffix.lower() == ".npy":
+        return read_npy(path)
+    elif path.suffix.lower() == ".npz":
+        return read_npz(path)
+    return open_images(path, options.include)
+
+
+def _name_of(path: Path) -> str:
+    name = Path(os.path.abspath(path)).name or str(path)  # noqa: PTH100 - '..' goes, links stay
+    for ending in (".zip", ".gz", ".bz2", ".xz", ".tgz", ".tbz2", ".txz", ".tar"):
+        name = name.removesuffix(ending) if path.is_file() else name
+    return name
+
+
+def _judge(store: Store, source: str | Path, max_rejected: float, rejects_to: Path | None) -> None:
+    """Lists what was rejected; raises DataError if it is too much."""
+    rejected = store.rejected
+    if not rejected:
+        return
+    if rejects_to is not None:
+        write_rejected(rejects_to, rejected)
+    total = len(store) + len(rejected)
+    if len(rejected) <= max_rejected * total:
+        return
+    first = "".join(f"\n  {line(r)}" for r in rejected[:5])
+    more = f"\n  … and {len(rejected) - 5} more" if len(rejected) > 5 else ""
+    where = f" (all are listed in {rejects_to})" if rejects_to is not None else ""
+    share = len(rejected) / total
+    raise DataError(
+        f"{source}: {len(rejected)} of {total} were rejected, {share:.1%}, and {max_rejected:.1%} are allowed{where}:"
+        f"{first}{more}\nMend or remove them, or allow it: --data.max-rejected {min(1.0, share + 0.005):.2f}"
+    )
+
+
+def line(rejected: Rejected) -> str:
+    """'name: reason' on one printable line, whatever the name holds."""
+    name = "".join(c if c.isprintable() else c.encode("unicode_escape", "replace").decode() for c in rejected.name)
+    return f"{name}: {rejected.reason}"
+
+
+def write_rejected(path: Path, rejected: tuple[Rejected, ...]) -> None:
+    """One 'name: reason' a line. Raises RunError."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("".join(f"{line(r)}\n" for r in rejected), encoding="utf-8")
+    except OSError as error:
+        raise RunError(f"{path}: cannot be written: {error.strerror}") from error

@@ -1,0 +1,204 @@
+"""The game of 2014: a generator makes, a discriminator tells the made from the real.
+
+Goodfellow et al., "Generative Adversarial Networks", NeurIPS 2014, https://arxiv.org/abs/1406.2661.
+
+*Alternating* updates: the discriminator's turn, then the generator's against the discriminator so improved, on the
+fakes that the discriminator has just seen (as the published loops do) where it takes one turn a step; after several
+turns the generator draws anew.
+
+*Simultaneous* updates: both players' gradients belong to the same networks. Where no layer of the discriminator mixes
+samples and its loss has a slope everywhere, one backward pass serves both: with f_i = D(G(z_i)), the discriminator's
+loss sends a_i·∂f_i/∂x_i to fake i, the generator needs b_i·∂f_i/∂x_i, where a_i and b_i are the derivatives of the two
+losses by the logit f_i. So the gradient that reaches fake i is scaled by b_i / a_i.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from zerosum.games.game import Batch, Draw, Game, Loss, Turn, frozen
+from zerosum.losses import AdversarialLoss
+from zerosum.networks import mixes_samples
+
+
+@dataclass(frozen=True)
+class Penalty:
+    """`every · gamma/2 · function(discriminator, batch)` at each `every`-th turn, on the `side` "real" or "fake"."""
+
+    name: str
+    function: Callable[[nn.Module, Tensor], Tensor]
+    side: str
+    gamma: float
+    every: int = 1
+
+
+class Generation(Game):
+    """A generator against a discriminator.
+
+    Args:
+        generator: latents (N, size) to images (N, C, H, W) or points (N, D).
+        discriminator: images or points to logits.
+        loss: what each side minimises.
+        penalties: terms added to the discriminator's loss.
+        updates: "alternating" or "simultaneous".
+        discriminator_turns: for one of the generator; more than one needs alternating updates.
+        discriminator_factor: factor on the discriminator's loss (0.5: the mean of its two halves).
+        reduction: "mean" or "sum" of a loss over the batch.
+        latent_size, distribution: what the generator starts from.
+    """
+
+    def __init__(
+        self,
+        generator: nn.Module,
+        discriminator: nn.Module,
+        *,
+        loss: AdversarialLoss,
+        penalties: tuple[Penalty, ...] = (),
+        updates: str = "alternating",
+        discriminator_turns: int = 1,
+        discriminator_factor: float = 1.0,
+        reduction: str = "mean",
+        latent_size: int = 64,
+        distribution: str = "normal",
+    ) -> None:
+        super().__init__()
+        self.generator = generator
+        self.discriminator = discriminator
+        self.loss = loss
+        self.penalties = penalties
+        self.discriminator_factor = discriminator_factor
+        self.reduction = reduction
+        self.latent_size = latent_size
+        self.distribution = distribution
+        self.released = "generator"
+        self.mixes = mixes_samples(discriminator)
+        self.random = any(isinstance(layer, nn.Dropout) and layer.p > 0 for layer in discriminator.modules())
+        if updates == "simultaneous":
+            self.turns = (Turn("both", ("generator", "discriminator")),)
+        else:
+            self.turns = (Turn("discriminator", repeat=discriminator_turns), Turn("generator", shows=False))
+        self.reuses_fakes = discriminator_turns == 1
+        self._fakes: tuple[int, Tensor] | None = None
+
+    def sample(self, latent: Tensor, label: Tensor | None = None) -> Tensor:
+        """Images (N, C, H, W) in [-1, 1], or points (N, D), of latents (N, size)."""
+        images: Tensor = self.generator(latent)
+        return images
+
+    def play(self, turn: str, batch: Batch, draw: Draw) -> Loss:
+        """The loss of the turn "discriminator", "generator" or "both"."""
+        if turn == "discriminator":
+            return self._discriminator_turn(batch.images, draw)
+        if turn == "generator":
+            return self._generator_turn(batch.images, draw)
+        if self.mixes or self.random or not self.loss.smooth:
+            return self._both_apart(batch.images, draw)
+        return self._both_shared(batch.images, draw)
+
+    def _make_fakes(self, draw: Draw, stream: str = "latent") -> Tensor:
+        return self.sample(draw.latents(self.latent_size, self.distribution, stream))
+
+    def _judge(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits of real and fake in float32: in one pass, unless a layer would mix the two."""
+        if self.mixes:
+            return self.discriminator(real).float(), self.discriminator(fake).float()
+        logits = self.discriminator(torch.cat((real, fake))).float()
+        return logits[: len(real)], logits[len(real) :]
+
+    def _scale(self, draw: Draw) -> float:
+        return float(draw.batch) if self.reduction == "sum" else 1.0
+
+    def _discriminator_turn(self, real: Tensor, draw: Draw) -> Loss:
+        if self.reuses_fakes:
+            fake = self._make_fakes(draw)
+            self._fakes = (draw.first, fake)
+        else:
+            with torch.no_grad():
+                fake = self._make_fakes(draw)
+        real_logits, fake_logits = self._judge(real, fake.detach())
+        loss = self.loss.discriminator_loss(real_logits, fake_logits)
+        total, parts = self._with_penalties(loss, real, fake.detach(), draw)
+        outputs = self._outputs(real_logits, fake_logits)
+        return Loss(total, {"discriminator": loss.detach()}, parts, outputs)
+
+    def _generator_turn(self, real: Tensor, draw: Draw) -> Loss:
+        if self._fakes is not None and self._fakes[0] == draw.first:
+            fake = self._fakes[1]
+        else:
+            fake = self._make_fakes(draw, "latent" if self.reuses_fakes else "generator")
+        self._fakes = None
+        with frozen(self.discriminator):
+            fake_logits = self.discriminator(fake).float()
+            if self.loss.pairs:
+                with torch.no_grad():
+                    real_logits = self.discriminator(real).float()
+            else:
+                real_logits = fake_logits.detach()
+        loss = self.loss.generator_loss(fake_logits, real_logits)
+        after = self.loss.probability(fake_logits.detach(), real_logits).mean()
+        outputs = {"D(G(z)) after": after} if self.reuses_fakes else {}
+        return Loss(loss * self._scale(draw), {"generator": loss.detach()}, outputs=outputs)
+
+    def _both_apart(self, real: Tensor, draw: Draw) -> Loss:
+        """Both losses at the same networks, the fakes judged twice: for dropout, BatchNorm, or a flat loss."""
+        fake = self._make_fakes(draw)
+        with frozen(self.discriminator):
+            judged = self.discriminator(fake).float()
+            if self.loss.pairs:
+                with torch.no_grad():
+                    beside = self.discriminator(real).float()
+            else:
+                beside = judged.detach()
+        generator_loss = self.loss.generator_loss(judged, beside)
+        real_logits, fake_logits = self._judge(real, fake.detach())
+        loss = self.loss.discriminator_loss(real_logits, fake_logits)
+        total, parts = self._with_penalties(loss, real, fake.detach(), draw)
+        return Loss(
+            total + generator_loss * self._scale(draw),
+            {"discriminator": loss.detach(), "generator": generator_loss.detach()},
+            parts,
+            self._outputs(real_logits, fake_logits),
+        )
+
+    def _both_shared(self, real: Tensor, draw: Draw) -> Loss:
+        """Both players' gradients from one pass; see the head of this file."""
+        fake = self._make_fakes(draw)
+        real_logits, fake_logits = self._judge(real, fake)
+        r = real_logits.detach().requires_grad_()
+        f = fake_logits.detach().requires_grad_()
+        generator_loss = self.loss.generator_loss(f, r.detach())
+        (b,) = torch.autograd.grad(generator_loss, f)
+        loss = self.loss.discriminator_loss(r, f)
+        (a,) = torch.autograd.grad(loss, f)
+        # Both derivatives underflow where a side has won by more than float32 can tell: then there is nothing to send.
+        ratio = torch.nan_to_num(b / a, nan=0.0).clamp(-1e20, 1e20) / self.discriminator_factor
+        fake.register_hook(lambda gradient: gradient * ratio.to(gradient.dtype).view(-1, *[1] * (gradient.ndim - 1)))
+        loss = self.loss.discriminator_loss(real_logits, fake_logits)
+        total, parts = self._with_penalties(loss, real, fake.detach(), draw)
+        return Loss(
+            total,
+            {"discriminator": loss.detach(), "generator": generator_loss.detach()},
+            parts,
+            self._outputs(real_logits, fake_logits),
+        )
+
+    def _with_penalties(self, loss: Tensor, real: Tensor, fake: Tensor, draw: Draw) -> tuple[Tensor, dict[str, Tensor]]:
+        total = loss * (self.discriminator_factor * self._scale(draw))
+        parts = {}
+        for penalty in self.penalties:
+            if draw.turn % penalty.every == 0:
+                value = penalty.function(self.discriminator, real if penalty.side == "real" else fake)
+                total = total + value * (penalty.every * penalty.gamma / 2)
+                parts[penalty.name] = value.detach()
+        return total, parts
+
+    def _outputs(self, real_logits: Tensor, fake_logits: Tensor) -> dict[str, Tensor]:
+        real_logits, fake_logits = real_logits.detach(), fake_logits.detach()
+        return {
+            "D(x)": self.loss.probability(real_logits, fake_logits).mean(),
+            "D(G(z)) before": self.loss.probability(fake_logits, real_logits).mean(),
+        }

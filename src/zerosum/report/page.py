@@ -1,0 +1,142 @@
+"""`report.html`: one page with everything embedded, that asks nothing of the network.
+
+All that comes from files (names of data, reasons, the configuration) is escaped: it is not ours to trust.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+import shlex
+from collections.abc import Iterable
+from html import escape
+from importlib.resources import files
+from string import Template
+
+from zerosum.report.drawing import Picture, count_text, time_text
+from zerosum.report.run_folder import RunFolder
+
+VERDICTS = {
+    "running": "Still training; this page shows the run as of its last report.",
+    "done": "Finished.",
+    "stopped": "Stopped before its end; the same command goes on.",
+    "diverged": "Diverged: a loss or a gradient was no longer a number.",
+}
+MOST_REJECTED = 200
+
+
+def page(folder: RunFolder, drawn: dict[str, Picture]) -> str:
+    """The text of `report.html`, with the pictures `drawn` in their order, the first two side by side."""
+    parts = files("zerosum.report")
+    pictures = [_picture(picture) for picture in drawn.values()]
+    return Template(parts.joinpath("page.html").read_text("utf-8")).substitute(
+        style=parts.joinpath("page.css").read_text("utf-8"),
+        heading=escape(folder.facts.title or folder.facts.name),
+        data=escape(folder.data.name),
+        run=escape(folder.name),
+        state=folder.status.state,
+        verdict=VERDICTS[folder.status.state],
+        reason=escape(_reason(folder)),
+        numbers="\n".join(
+            f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in key_numbers(folder)
+        ),
+        pictures="\n".join([f'<div class="pair">{"".join(pictures[:2])}</div>', *pictures[2:]]),
+        commands="\n".join(f"<p>{words}</p><pre>{escape(code)}</pre>" for words, code in commands(folder)),
+        rejected=_rejected(folder),
+        facts=_table(facts(folder)),
+        config=escape(folder.config_text),
+        environment=_table((name, str(value)) for name, value in folder.environment.items()),
+    )
+
+
+def key_numbers(folder: RunFolder) -> list[tuple[str, str]]:
+    """The figures at the head of the page: name, value in words."""
+    status, last = folder.status, folder.records[-1] if folder.records else None
+    found = [(f"{folder.things} shown", count_text(status.images))]
+    if last and math.isfinite(last.epoch):
+        found.append(("epochs", f"{last.epoch:.3g}"))
+    found.append(("training time", time_text(status.seconds)))
+    if last and math.isfinite(last.images_per_second):
+        found.append((f"{folder.things}/s, last report", f"{last.images_per_second:,.0f}"))
+    parameters = (folder.model or {}).get("parameters")
+    if isinstance(parameters, int):
+        found.append(("parameters of the generator", f"{parameters:,}"))
+    return found
+
+
+def facts(folder: RunFolder) -> list[tuple[str, str]]:
+    """The table of the recipe, the data and the last record: name, value in words."""
+    known, data = folder.facts, folder.data
+    found = [
+        ("recipe", known.name),
+        ("source", known.source),
+        ("loss", known.loss),
+        ("generator", known.generator),
+        ("discriminator", known.discriminator),
+        ("batch", str(known.batch)),
+        ("seed", str(known.seed)),
+        ("examples", f"{data.count:,}"),
+        ("each", data.shape_words),
+    ]
+    if folder.records:
+        last = folder.records[-1]
+        kinds = {"loss": last.losses, "part": last.parts, "output": last.outputs}
+        kinds |= {"gradient norm": last.gradients, "learning rate": last.learning_rates}
+        found += [
+            (f"last {kind}, {name}", f"{value:.4g}" if math.isfinite(value) else "not a finite number")
+            for kind, table in kinds.items()
+            for name, value in table.items()
+        ]
+    return [(name, value) for name, value in found if value]
+
+
+def commands(folder: RunFolder) -> list[tuple[str, str]]:
+    """What to type next, from the folder that holds the run: words, command."""
+    name = f"./{folder.name}" if folder.name.startswith("-") else folder.name
+    run, recipe = shlex.quote(name), shlex.quote(f"{name}/config.toml")
+    python = f"import zerosum\nzerosum.load({json.dumps(name)}).sample(16, seed=7)"
+    return [
+        ("Go on with this run:", f"zerosum train --recipe {recipe} --out {run}"),
+        ("Do it again, elsewhere:", f"zerosum train --recipe {recipe} --out {shlex.quote(name + '-again')}"),
+        ("Sample from it:", f"zerosum sample {run} --count 64 --seed 7"),
+        ("The same in Python:", python),
+    ]
+
+
+def _reason(folder: RunFolder) -> str:
+    """Why the run stands as it does, and the health in its last report: sentences, or nothing."""
+    health = f"Health: {folder.records[-1].health}" if folder.records else "No report has been made yet"
+    sentences = [words.strip().rstrip(".") for words in (folder.status.reason, health)]
+    return " ".join(f"{words[0].upper()}{words[1:]}." for words in sentences if words)
+
+
+def _picture(picture: Picture) -> str:
+    title, text = escape(picture.title), escape(picture.text)
+    if picture.data is None:
+        return f'<section><h2>{title}</h2><p class="missing">{text}</p></section>'
+    kind = "webp" if picture.file.endswith(".webp") else "png"
+    data = base64.b64encode(picture.data).decode("ascii")
+    source = f"data:image/{kind};base64,{data}"
+    return (
+        f'<section><h2>{title}</h2><figure><img src="{source}" width="{picture.width}" alt="{title}. {text}">'
+        f"<figcaption>{text}</figcaption></figure></section>"
+    )
+
+
+def _table(rows: Iterable[tuple[str, str]]) -> str:
+    lines = (f'<tr><th scope="row">{escape(name)}</th><td>{escape(value)}</td></tr>' for name, value in rows)
+    return f"<table>{''.join(lines)}</table>"
+
+
+def _rejected(folder: RunFolder) -> str:
+    """The files that could not be used; nothing when there are none."""
+    if not folder.rejected and not folder.data.rejected:
+        return ""
+    total = max(folder.data.rejected, len(folder.rejected))
+    shown = folder.rejected[:MOST_REJECTED]
+    more = f"<p>{total - len(shown)} more: see rejected.txt.</p>" if total > len(shown) else ""
+    return (
+        f"<section><h2>Rejected files: {total}</h2><details open><summary>name and reason</summary>"
+        f"{_table(shown)}{more}</details></section>"
+    )

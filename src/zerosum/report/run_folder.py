@@ -1,0 +1,221 @@
+"""The run folder as the report sees it: read once, checked against the contract, kept as plain data.
+
+| file | what is read |
+| --- | --- |
+| `config.toml` | the whole text, and the few facts in `Facts` |
+| `environment.json`, `data.json`, `status.json` | as in `Data`, `Status`; the environment as it is |
+| `records.jsonl` | see `zerosum.report.records` |
+| `samples/` | `real.png` and `000200000.png`, tiled as `grid.json` says; for points `real.json` and so on |
+| `rejected.txt` | lines `name<TAB>reason`, if the data had any |
+| `model/config.json` | if a model was released |
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from zerosum.errors import RunError
+from zerosum.report import fields
+from zerosum.report.records import Moments, Record, read_moments, read_records
+
+SAMPLE_NAME = re.compile(r"[0-9]{9,15}")
+STATES = ("running", "done", "stopped", "diverged")
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the report needs of the configuration."""
+
+    name: str
+    title: str
+    source: str
+    loss: str
+    generator: str
+    discriminator: str
+    batch: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Data:
+    """The data set: `shape` is (C, H, W) of an image or (D,) of a point; `truth` only where it is known."""
+
+    name: str
+    count: int
+    shape: tuple[int, ...]
+    rejected: int
+    truth: Moments | None
+
+    @property
+    def is_points(self) -> bool:
+        """Whether an example is a point of D numbers and not an image."""
+        return len(self.shape) == 1
+
+    @property
+    def shape_words(self) -> str:
+        """The shape of one example in words: "28×28 pixels, 1 channel" (width first, as photographers do)."""
+        if self.is_points:
+            return f"{self.shape[0]} dimension{'s' if self.shape[0] > 1 else ''}"
+        channels, height, width = self.shape
+        return f"{width}×{height} pixels, {channels} channel{'s' if channels > 1 else ''}"
+
+
+@dataclass(frozen=True)
+class Status:
+    """How the run stands: `state` is one of STATES, `reason` says why, `seconds` is time spent training."""
+
+    state: str
+    reason: str
+    images: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Grid:
+    """How a sample picture is tiled; the sizes are those of one tile, in pixels."""
+
+    rows: int
+    columns: int
+    height: int
+    width: int
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One picture (or list of points) of the fixed latents, drawn after `images` real images were shown."""
+
+    images: int
+    path: Path
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Everything the report draws from. `samples` are in order of images shown; `real` may not exist yet."""
+
+    path: Path
+    config_text: str
+    facts: Facts
+    environment: fields.Table
+    data: Data
+    status: Status
+    records: tuple[Record, ...]
+    samples: tuple[Sample, ...]
+    real: Path | None
+    grid: Grid | None
+    rejected: tuple[tuple[str, str], ...]
+    model: fields.Table | None
+
+    @property
+    def name(self) -> str:
+        """The folder's own name, without what lies above it."""
+        return self.path.resolve().name
+
+    @property
+    def things(self) -> str:
+        """What is learned and drawn, in a word."""
+        return "points" if self.data.is_points else "images"
+
+
+def read_run(path: Path) -> RunFolder:
+    """Read and check the run folder `path`. Raises RunError with the file, what is wrong, and the remedy."""
+    if not path.is_dir():
+        raise RunError(f"{path} is not a folder. Give the folder that `zerosum train --out` wrote.")
+    data = _read_data(path / "data.json")
+    config_text, facts = _read_config(path / "config.toml")
+    samples, real = _list_samples(path / "samples", ".json" if data.is_points else ".png")
+    has_pictures = bool(samples or real) and not data.is_points
+    model = path / "model" / "config.json"
+    return RunFolder(
+        path=path,
+        config_text=config_text,
+        facts=facts,
+        environment=fields.read_object(path / "environment.json"),
+        data=data,
+        status=_read_status(path / "status.json"),
+        records=read_records(path / "records.jsonl"),
+        samples=samples,
+        real=real,
+        grid=_read_grid(path / "samples" / "grid.json") if has_pictures else None,
+        rejected=_read_rejected(path / "rejected.txt"),
+        model=fields.read_object(model) if model.exists() else None,
+    )
+
+
+def _read_config(path: Path) -> tuple[str, Facts]:
+    where = str(path)
+    try:
+        words = fields.read_bytes(path).decode("utf-8")
+        config = tomllib.loads(words)
+    except ValueError as error:  # TOMLDecodeError and UnicodeDecodeError are both
+        raise RunError(f"{path} is not valid TOML ({error}). {fields.REMEDY}") from error
+    recipe = fields.section(config, "recipe", where)
+    training = fields.section(config, "training", where)
+    return words, Facts(
+        name=fields.text(recipe, "name", f"{where} [recipe]"),
+        title=fields.text(recipe, "title", f"{where} [recipe]"),
+        source=fields.text(recipe, "source", f"{where} [recipe]"),
+        loss=fields.text(fields.section(config, "game", where), "loss", f"{where} [game]"),
+        generator=_network(config, "generator", where),
+        discriminator=_network(config, "discriminator", where),
+        batch=fields.whole(training, "batch", f"{where} [training]", least=1),
+        seed=fields.whole(training, "seed", f"{where} [training]"),
+    )
+
+
+def _network(config: fields.Table, player: str, where: str) -> str:
+    return fields.text(fields.section(config, player, where), "network", f"{where} [{player}]")
+
+
+def _read_data(path: Path) -> Data:
+    table = fields.read_object(path)
+    shape = tuple(int(size) for size in fields.vector(table, "shape", str(path)) if size >= 1)
+    if len(shape) not in (1, 3):
+        raise fields.wrong(str(path), "shape", "[channels, height, width] or [dimensions]", table.get("shape"))
+    return Data(
+        name=fields.text(table, "name", str(path)),
+        count=fields.whole(table, "count", str(path)),
+        shape=shape,
+        rejected=fields.whole(table, "rejected", str(path)),
+        truth=read_moments(table, str(path)) if table.get("mean") is not None else None,
+    )
+
+
+def _read_status(path: Path) -> Status:
+    table = fields.read_object(path)
+    state = fields.text(table, "state", str(path))
+    if state not in STATES:
+        raise fields.wrong(str(path), "state", f"one of {', '.join(STATES)}", state)
+    return Status(
+        state=state,
+        reason=fields.text(table, "reason", str(path)),
+        images=fields.whole(table, "images", str(path)),
+        seconds=fields.number(table, "seconds", str(path)),
+    )
+
+
+def _read_grid(path: Path) -> Grid:
+    table = fields.read_object(path)
+    sizes = {key: fields.whole(table, key, str(path), 1) for key in ("rows", "columns", "height", "width")}
+    return Grid(**sizes)
+
+
+def _list_samples(folder: Path, suffix: str) -> tuple[tuple[Sample, ...], Path | None]:
+    """The samples in order of images shown; files of any other name (temporary ones, say) are not samples."""
+    if not folder.is_dir():
+        return (), None
+    paths = [path for path in folder.iterdir() if path.suffix == suffix and SAMPLE_NAME.fullmatch(path.stem)]
+    samples = sorted((Sample(int(path.stem), path) for path in paths), key=lambda sample: sample.images)
+    real = folder / f"real{suffix}"
+    return tuple(samples), real if real.exists() else None
+
+
+def _read_rejected(path: Path) -> tuple[tuple[str, str], ...]:
+    if not path.exists():
+        return ()
+    # File names need not be UTF-8: what cannot be decoded is shown as a replacement character.
+    lines = fields.read_bytes(path).decode("utf-8", errors="replace").split("\n")
+    pairs = [line.partition("\t") for line in lines if line.strip()]
+    return tuple((name, reason) for name, _, reason in pairs)

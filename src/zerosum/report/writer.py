@@ -1,0 +1,91 @@
+"""From a run folder to its report: draw what there is material for, and write it, the page and the card."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import matplotlib
+
+from zerosum.errors import RunError
+from zerosum.report import animation, curves, pictures, points
+from zerosum.report.card import card
+from zerosum.report.drawing import LOOK, Picture
+from zerosum.report.grids import open_grid
+from zerosum.report.page import page
+from zerosum.report.run_folder import RunFolder, read_run
+
+
+def write(run: Path) -> Path:
+    """`zerosum.report.write_report`: see there."""
+    folder = read_run(run)
+    with matplotlib.rc_context(LOOK):
+        drawn = draw(folder)
+    for picture in drawn.values():
+        _keep(picture, folder.path / "figures" / picture.file)
+    if folder.model is not None:
+        newest = drawn["scatter.png" if folder.data.is_points else "samples.png"]
+        if newest.data is not None:
+            write_whole(folder.path / "model" / "samples.png", newest.data)
+        write_whole(folder.path / "model" / "README.md", _bytes(card(folder, newest)))
+    target = folder.path / "report.html"
+    write_whole(target, _bytes(page(folder, drawn)))
+    return target
+
+
+def draw(folder: RunFolder) -> dict[str, Picture]:
+    """Every picture of the report by its file name, in the order of the page."""
+    drawn = _of_points(folder) if folder.data.is_points else _of_images(folder)
+    return {picture.file: picture for picture in drawn}
+
+
+def _of_points(folder: RunFolder) -> Iterable[Picture]:
+    yield points.scatter(folder)
+    yield animation.of_points(folder.samples, folder.real)
+    yield from (curves.losses(folder), curves.outputs(folder))
+
+
+def _of_images(folder: RunFolder) -> Iterable[Picture]:
+    samples, grid = folder.samples, folder.grid
+    if grid is None:  # neither samples nor real images yet
+        yield Picture("samples.png", "Samples", pictures.NO_SAMPLES)
+        yield from (curves.losses(folder), curves.outputs(folder))
+        return
+    real = open_grid(folder.real, grid) if folder.real else None
+    yield pictures.newest(samples, grid)
+    yield animation.of_grids(samples, grid)
+    yield pictures.milestones(samples, grid)
+    yield pictures.real_and_generated(samples, grid, real)
+    yield from (curves.losses(folder), curves.outputs(folder))
+    yield pictures.histogram(samples, grid, real)
+
+
+def _keep(picture: Picture, path: Path) -> None:
+    """Write the picture; where it cannot be drawn, no older one may stay behind and contradict the page."""
+    if picture.data is None:
+        path.unlink(missing_ok=True)
+    else:
+        write_whole(path, picture.data)
+
+
+def _bytes(words: str) -> bytes:
+    """UTF-8; half of a surrogate pair, as a damaged file name can hold, becomes a question mark."""
+    return words.encode("utf-8", errors="replace")
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Replace the file whole or not at all. Raises RunError when the disk refuses."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(exist_ok=True)
+        temporary.write_bytes(content)
+        temporary.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise RunError(
+            f"{path} cannot be written ({error.strerror}). Free some space or set the folder's permissions, "
+            "and run `zerosum report` again."
+        ) from error

@@ -1,0 +1,1 @@
+"""The loop and what keeps it alive; it knows `Game`, never a network by name."""

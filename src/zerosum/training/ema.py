@@ -1,0 +1,57 @@
+"""The generator's average over the images shown, and statistics of its own where it has BatchNorm.
+
+Yazici et al., "The Unusual Effectiveness of Averaging in GAN Training", ICLR 2019, https://arxiv.org/abs/1806.04498.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+class Ema:
+    """An exponential moving average of a network's parameters, its half-life counted in images.
+
+    The half-life is `half_life`, or `ramp` times the images seen where that is less: a young run forgets faster.
+    Buffers are not averaged; `settle` estimates BatchNorm's statistics again for the averaged weights.
+    """
+
+    def __init__(self, network: nn.Module, half_life: float, ramp: float) -> None:
+        self.network = copy.deepcopy(network).requires_grad_(False)
+        self.half_life = half_life
+        self.ramp = ramp
+        self._averages = list(self.network.parameters())
+        self._sources = list(network.parameters())
+
+    @torch.no_grad()
+    def update(self, images: int, batch: int) -> None:
+        """After a step that brought the count of images shown to `images`, by `batch`."""
+        half_life = min(self.half_life, self.ramp * images)
+        weight = 1 - 0.5 ** (batch / half_life)
+        torch._foreach_lerp_(self._averages, self._sources, weight)
+
+
+@torch.no_grad()
+def settle(network: nn.Module, latents: Sequence[Tensor]) -> None:
+    """Estimate every BatchNorm's mean and variance anew, as the plain average over batches of latents.
+
+    Averaged weights with the statistics of the last weights make mud: the two do not belong together.
+    The network is left in evaluation mode.
+    """
+    layers = [layer for layer in network.modules() if isinstance(layer, nn.modules.batchnorm._BatchNorm)]
+    network.eval()
+    if not layers:
+        return
+    momenta = [layer.momentum for layer in layers]
+    for layer in layers:
+        layer.train()
+        layer.reset_running_stats()
+        layer.momentum = None  # PyTorch's word for a plain average
+    for batch in latents:
+        network(batch)
+    for layer, momentum in zip(layers, momenta, strict=True):
+        layer.momentum = momentum
+        layer.eval()

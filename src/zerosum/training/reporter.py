@@ -1,0 +1,130 @@
+"""What a run leaves behind on its way: a record, samples, health and a released model."""
+
+from __future__ import annotations
+
+import copy
+import math
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from zerosum.data import Store, to_pixels
+from zerosum.diagnosis import diagnose
+from zerosum.games import Randomness
+from zerosum.games.game import latent_rows
+from zerosum.model import Model
+from zerosum.training.checkpoint import State, save
+from zerosum.training.display import Display
+from zerosum.training.ema import settle
+from zerosum.training.loop import Plan
+from zerosum.training.run_folder import RunFolder
+from zerosum.training.samples import grid_shape, spread, write_grid, write_points
+
+SETTLING = 512  # latents from which BatchNorm's statistics are estimated again
+POINTS = 1000  # points a report shows
+
+
+class Reporter:
+    """The loop's watcher: writes the run folder and speaks to the display.
+
+    Args:
+        folder: the run's, held.
+        store: the data.
+        model_config: what `Model` needs besides the facts of the moment.
+        history: the records so far.
+        display: where it is shown.
+        plan: how much at a time; BatchNorm's statistics are estimated from batches of that size.
+        seed: of the latents that every report shows.
+    """
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        store: Store,
+        model_config: dict[str, Any],
+        history: list[dict[str, Any]],
+        display: Display,
+        plan: Plan,
+        seed: int,
+    ) -> None:
+        self.folder, self.store, self.model_config = folder, store, model_config
+        self.history, self.display, self.plan, self.seed = history, display, plan, seed
+        count = POINTS if store.is_points else math.prod(grid_shape(store.shape))
+        picks = np.random.Generator(np.random.Philox(key=seed)).permutation(len(store))
+        self.real = store.gather(np.resize(picks, count)).numpy()
+        self.count = count
+        self._real_spread = spread(self.real)
+
+    def begin(self, state: State) -> None:
+        """Before the first step: real samples, and what the untrained generator makes."""
+        if self.store.is_points:
+            write_points(self.folder.samples / "real.json", self.real)
+        else:
+            write_grid(self.folder.samples / "real.png", self.real, self.store.low, self.store.high)
+        if not self.history and state.images == 0:
+            self._samples(state)
+        self.folder.status("running", "training", state.images, state.seconds)
+        self.display.begin(state.images, state.seconds, self.plan)
+
+    def tick(self, state: State, progress: float) -> None:
+        """Move the progress bar."""
+        self.display.tick(state.images, state.seconds, progress)
+
+    def report(self, state: State, means: dict[str, float], rate: float) -> None:
+        """Write one line of records and the samples that belong to it."""
+        samples = self._samples(state)
+        record: dict[str, Any] = {
+            "images": state.images,
+            "epoch": round(state.images / len(self.store), 4),
+            "seconds": round(state.seconds, 3),
+            "images_per_second": round(rate, 1),
+            **{kind: {} for kind in ("losses", "parts", "outputs", "gradients")},
+            "learning_rates": {player.name: player.lr for player in state.players},
+        }
+        for name, value in means.items():
+            kind, _, rest = name.partition("/")
+            record[kind][rest] = value if math.isfinite(value) else None
+        if self.store.is_points:
+            covariance = np.atleast_2d(np.cov(samples, rowvar=False))
+            record["points"] = {"mean": samples.mean(axis=0).tolist(), "covariance": covariance.tolist()}
+        diversity = spread(samples) / self._real_spread if self._real_spread > 0 else None
+        record["health"] = diagnose([*self.history, record], diversity)
+        self.history.append(record)
+        self.folder.append(record)
+        self.folder.status("running", record["health"], state.images, state.seconds)
+        self.display.report(record)
+
+    def checkpoint(self, state: State) -> None:
+        """Save the state, and release the generator as it is now."""
+        save(self.folder.checkpoints, state)
+        self.model(state).save(self.folder.path / "model")
+
+    def model(self, state: State) -> Model:
+        """The generator as it would be shipped now: the average with statistics of its own, if there is one.
+
+        The last weights, where no average is kept, go with the running statistics they were trained with.
+        """
+        source = state.game.get_submodule(state.game.released) if state.ema is None else state.ema.network
+        generator = copy.deepcopy(source)
+        if state.ema is not None:
+            settle(generator, self._latents("settle", SETTLING).split(max(self.plan.batch, 2)))
+        facts = {"images": state.images, "parameters": sum(p.numel() for p in generator.parameters())}
+        return Model(generator, self.model_config | facts)
+
+    def _latents(self, stream: str, count: int) -> Tensor:
+        latent = self.model_config["latent"]
+        rows = latent_rows(Randomness(self.seed, keep=2), stream, 0, count, latent["size"], latent["distribution"])
+        return rows.to(self.plan.device)
+
+    def _samples(self, state: State) -> np.ndarray:
+        """Samples of the same latents as at every report, written and returned."""
+        made = self.model(state).generate(self._latents("report", self.count))
+        name = f"{state.images:09d}"
+        if self.store.is_points:
+            points = made.numpy()
+            write_points(self.folder.samples / f"{name}.json", points)
+            return points
+        pixels = to_pixels(made, self.store.low, self.store.high, self.store.values.dtype)
+        write_grid(self.folder.samples / f"{name}.png", pixels, self.store.low, self.store.high)
+        return pixels

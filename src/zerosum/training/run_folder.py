@@ -1,0 +1,102 @@
+"""The folder one training writes: its lock, its records, its state in words."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from filelock import FileLock, Timeout
+
+from zerosum.errors import RunError
+from zerosum.files import disk_errors, write_json
+
+
+class RunFolder:
+    """A run folder held by this process; a context manager.
+
+    The lock is the operating system's (`flock`): it ends with the process that holds it, so a dead trainer leaves none.
+    Raises `RunError` where another process trains in it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with disk_errors(path):
+            path.mkdir(parents=True, exist_ok=True)
+            for name in ("samples", "checkpoints"):
+                (path / name).mkdir(exist_ok=True)
+        self._lock = FileLock(path / ".lock")
+
+    def __enter__(self) -> Self:
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout as error:
+            raise RunError(
+                f"Another process trains in {self.path}. Wait for its end, stop it, or give another --out."
+            ) from error
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._lock.release()
+
+    @property
+    def config(self) -> Path:
+        """The resolved configuration."""
+        return self.path / "config.toml"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of checkpoints."""
+        return self.path / "checkpoints"
+
+    @property
+    def samples(self) -> Path:
+        """The folder of the samples of each report."""
+        return self.path / "samples"
+
+    @property
+    def records(self) -> Path:
+        """One JSON object a line, one line a report."""
+        return self.path / "records.jsonl"
+
+    def append(self, record: dict[str, Any]) -> None:
+        """Add one report's line; it is on the disk when this returns."""
+        with disk_errors(self.records), self.records.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(record, allow_nan=False) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def rewind(self, images: int) -> list[dict[str, Any]]:
+        """Forget what lies beyond `images` (a killed run wrote it after its last checkpoint); return what stays."""
+        kept: list[dict[str, Any]] = []
+        lines = self.records.read_text(encoding="utf-8").splitlines() if self.records.exists() else []
+        for number, line in enumerate(lines, start=1):
+            try:
+                record = json.loads(line)
+            except ValueError as error:
+                if number == len(lines):
+                    break  # torn by a kill in the middle of the write
+                raise RunError(f"{self.records}, line {number} is no JSON: {error}. Delete that line.") from error
+            if record.get("images", 0) <= images:
+                kept.append(record)
+        if lines:
+            text = "".join(json.dumps(record) + "\n" for record in kept)
+            temporary = self.records.with_name(".records.tmp")
+            with disk_errors(self.records):
+                temporary.write_text(text, encoding="utf-8")
+                temporary.replace(self.records)
+        for sample in self.samples.glob("[0-9]*"):
+            if sample.stem.isdigit() and int(sample.stem) > images:
+                sample.unlink()
+        return kept
+
+    def status(self, state: str, reason: str, images: int, seconds: float) -> None:
+        """Say in words how the run stands: state is running, done, stopped or diverged."""
+        write_json(
+            self.path / "status.json",
+            {"state": state, "reason": reason, "images": images, "seconds": round(seconds, 3)},
+        )

@@ -1,0 +1,113 @@
+"""What a report shows: samples of the same latents each time, as one grid of touching tiles, or points as JSON."""
+
+from __future__ import annotations
+
+import io
+import math
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from zerosum.errors import UsageError
+from zerosum.files import disk_errors, write_json, write_whole
+from zerosum.model import Model, picture
+
+WRITABLE = {
+    ".png": "PNG",
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".webp": "WEBP",
+    ".bmp": "BMP",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+}
+
+
+def grid_shape(shape: tuple[int, ...], count: int = 64) -> tuple[int, int]:
+    """(rows, columns) of a report's grid of `shape` (C, H, W): 8 × 8, fewer where the tiles are large."""
+    side = max(shape[1:])
+    columns = max(2, min(8, 2048 // side))
+    return max(2, min(count // 8, columns)), columns
+
+
+def tile(images: np.ndarray, rows: int, columns: int) -> np.ndarray:
+    """(rows·columns, H, W, C) to one (rows·H, columns·W, C) picture."""
+    height, width, channels = images.shape[1:]
+    grid = images[: rows * columns].reshape(rows, columns, height, width, channels)
+    return grid.transpose(0, 2, 1, 3, 4).reshape(rows * height, columns * width, channels)
+
+
+def write_grid(path: Path, images: np.ndarray, low: float, high: float) -> None:
+    """Write `path` (.png) of (N, H, W, C) values `low` to `high` as 8-bit tiles, and grid.json beside it."""
+    rows, columns = grid_shape((images.shape[3], *images.shape[1:3]), len(images))
+    eight_bit = ((tile(images, rows, columns).astype(np.float32) - low) * (255 / (high - low))).round().clip(0, 255)
+    sheet = picture(eight_bit.astype(np.uint8), 0, 255)
+    if sheet.mode == "LA":
+        sheet = sheet.convert("RGBA")
+    buffer = io.BytesIO()
+    sheet.save(buffer, "PNG")
+    write_whole(path, buffer.getvalue())
+    height, width, channels = images.shape[1:]
+    facts = {"rows": rows, "columns": columns, "height": height, "width": width, "channels": channels}
+    if not (path.parent / "grid.json").exists():
+        write_json(path.parent / "grid.json", facts)
+
+
+def write_points(path: Path, points: np.ndarray) -> None:
+    """Write `path` (.json) of (N, D) points."""
+    write_json(path, {"points": np.round(points.astype(np.float64), 5).tolist()})
+
+
+def spread(images: np.ndarray) -> float:
+    """Mean over pixels (or dimensions) of the deviation between samples: 0 where all are one."""
+    return float(images.astype(np.float32).std(axis=0).mean())
+
+
+def sheet(pictures: list[Image.Image]) -> Image.Image:
+    """All pictures as the tiles of one, as square as they allow."""
+    width, height = pictures[0].size
+    columns = math.ceil(math.sqrt(len(pictures) * height / width))
+    rows = math.ceil(len(pictures) / columns)
+    canvas = Image.new(pictures[0].mode, (columns * width, rows * height))
+    for number, item in enumerate(pictures):
+        canvas.paste(item, (number % columns * width, number // columns * height))
+    return canvas
+
+
+def save_samples(model: Model, out: Path, count: int, *, seed: int, truncation: float) -> None:
+    """Draw `count` samples into `out`: an image file as one sheet, `.npy` as an array, or a folder, a file each.
+
+    Raises `UsageError` where points are asked for as pictures, or the file's ending is no picture's.
+    """
+    suffix = out.suffix.lower()
+    array = model.sample(count, seed=seed, truncation=truncation)
+    if suffix == ".npy":
+        buffer = io.BytesIO()
+        np.save(buffer, array, allow_pickle=False)
+        return _write(out, buffer.getvalue())
+    if suffix and suffix not in WRITABLE:
+        raise UsageError(
+            f"Samples cannot be written as {suffix!r}; give .npy, a folder, or one of {', '.join(WRITABLE)}."
+        )
+    pictures = model.pictures(np.asarray(array))
+    if suffix:
+        return _write(out, _encode(sheet(pictures), WRITABLE[suffix]))
+    digits = max(3, len(str(count - 1)))
+    for number, item in enumerate(pictures):
+        _write(out / f"{number:0{digits}d}.png", _encode(item, "PNG"))
+    return None
+
+
+def _encode(item: Image.Image, kind: str) -> bytes:
+    buffer = io.BytesIO()
+    if kind == "JPEG" and item.mode not in ("L", "RGB"):
+        item = item.convert("RGB" if item.mode == "RGBA" else "L")
+    item.save(buffer, kind)
+    return buffer.getvalue()
+
+
+def _write(path: Path, content: bytes) -> None:
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, content)

@@ -1,0 +1,364 @@
+"""Networks: published sizes, the contract of every registered one, TensorFlow's padding, which samples mix."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+from math import sqrt
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from scipy.signal import convolve, correlate
+from torch import nn
+
+from zerosum.errors import UsageError
+from zerosum.networks import build, entry, is_convolutional, mixes_samples, names, options
+from zerosum.networks.dcgan28 import down_same, mirrored, up_same
+from zerosum.networks.layers import Dropout
+
+SHAPES = [(1, 28, 28), (3, 64, 64), (4, 32, 48), (1, 8, 8), (3, 37, 21), (2, 4, 5), (2,)]
+
+
+def takes(name: str, shape: tuple[int, ...]) -> bool:
+    """What each network promises to take."""
+    if name.startswith("mlp"):
+        return True
+    if len(shape) == 1:
+        return False
+    if name.startswith(("dcgan-28", "dcgan-dense")):
+        return shape[1] % 4 == shape[2] % 4 == 0
+    return min(shape[1:]) >= (4 if name.startswith("quick") else 8)
+
+
+def given(name: str, shape: tuple[int, ...]) -> dict[str, Any]:
+    arguments: dict[str, Any] = {"shape": list(shape)}
+    return {"latent": 6, **arguments} if entry(name).role == "generator" else arguments
+
+
+def parameters(network: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def statistics(network: nn.Module) -> int:
+    return sum(values.numel() for name, values in network.named_buffers() if "running" in name)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "learned", "running"),
+    [
+        ("mlp-generator", {"latent": 20, "shape": (1, 28, 28)}, 81_184, 0),
+        ("mlp-discriminator", {"shape": (1, 28, 28)}, 78_601, 0),
+        ("mlp-generator", {"latent": 2, "shape": (2,), "hidden": [], "output": "linear"}, 6, 0),
+        ("mlp-discriminator", {"shape": (2,), "hidden": [5, 3], "activation": "tanh"}, 15 + 18 + 4, 0),
+        ("dcgan-28-generator", {"latent": 20, "shape": (1, 28, 28)}, 817_824 - 12_992, 12_992),
+        ("dcgan-28-discriminator", {"shape": (1, 28, 28)}, 1_040_385 - 896, 896),
+        ("dcgan-generator", {"latent": 100, "shape": (3, 64, 64)}, 3_576_704, 2 * (512 + 256 + 128 + 64)),
+        ("dcgan-discriminator", {"shape": (3, 64, 64)}, 2_765_568, 2 * (128 + 256 + 512)),
+        # by hand: linear, BatchNorm, 4×4, BatchNorm, 3×3, BatchNorm, 4×4 with its bias
+        (
+            "quick-generator",
+            {"latent": 64, "shape": (1, 28, 28)},
+            64 * 3136 + 128 + 16 * 64 * 32 + 64 + 9 * 32 * 32 + 64 + 16 * 32 + 1,
+            2 * (64 + 32 + 32),
+        ),
+        (
+            "quick-discriminator",
+            {"shape": (1, 28, 28)},
+            (16 + 1) * 32 + (9 * 32 + 1) * 32 + (16 * 32 + 1) * 64 + (9 * 64 + 1) * 64 + 3136 + 1,
+            0,
+        ),
+        (
+            "dcgan-dense-generator",
+            {"latent": 100, "shape": (1, 28, 28)},
+            101 * 49 * 256 + (16 * 256 + 0) * 128 + 128 + 16 * 128 + 1,
+            0,
+        ),
+    ],
+)
+def test_published_sizes(name: str, arguments: dict[str, Any], learned: int, running: int) -> None:
+    network = build(name, **arguments)
+    assert parameters(network) == learned
+    assert statistics(network) == running
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("name", names())
+def test_contract_of_every_network(name: str, shape: tuple[int, ...]) -> None:
+    arguments = given(name, shape)
+    if not takes(name, shape):
+        with pytest.raises(UsageError, match=r"mlp-generator|--data\.size"):
+            build(name, **arguments)
+        return
+    torch.manual_seed(0)
+    network = build(name, **arguments)
+    if entry(name).role == "generator":
+        out = network(torch.randn(4, 6))
+        assert out.shape == (4, *shape)
+        assert -1 <= out.min() < out.max() <= 1
+    else:
+        out = network(torch.rand(4, *shape) * 2 - 1)
+        assert out.shape == (4,)
+    assert out.dtype == torch.float32
+    assert len(out.flatten(1).unique(dim=0) if out.dim() > 1 else out.unique()) == 4  # it listens to its input
+    (out * torch.randn_like(out)).sum().backward()
+    for key, parameter in network.named_parameters():
+        assert parameter.grad is not None, key
+        assert parameter.grad.isfinite().all(), key
+        assert parameter.grad.any(), key
+    again = build(name, **json.loads(json.dumps(arguments | options(name))))
+    assert [(key, value.shape) for key, value in again.state_dict().items()] == [
+        (key, value.shape) for key, value in network.state_dict().items()
+    ]
+
+
+@pytest.mark.parametrize(
+    ("shape", "start", "maps"),
+    [
+        ((1, 28, 28), (7, 7), [64, 32]),
+        ((3, 64, 64), (8, 8), [128, 64, 32]),
+        ((3, 256, 128), (16, 8), [256, 128, 64, 32]),
+        ((1, 8, 8), (4, 4), [32]),
+        ((1, 9, 17), (5, 9), [32]),
+        ((1, 300, 300), (5, 5), [256, 256, 256, 128, 64, 32]),
+    ],
+)
+def test_rule_of_quick(shape: tuple[int, ...], start: tuple[int, int], maps: list[int]) -> None:
+    generator = build("quick-generator", latent=3, shape=shape)
+    ups = [layer for layer in generator.modules() if isinstance(layer, nn.ConvTranspose2d)]
+    assert [layer.in_channels for layer in ups] == maps
+    first = next(layer for layer in generator.modules() if isinstance(layer, nn.Linear))
+    assert first.out_features == maps[0] * start[0] * start[1]
+    downs = [
+        layer
+        for layer in build("quick-discriminator", shape=shape).modules()
+        if isinstance(layer, nn.Conv2d) and layer.stride == (2, 2)
+    ]
+    assert [layer.out_channels for layer in downs] == maps[::-1]
+
+
+@pytest.mark.parametrize(("side", "start", "maps"), [(64, 4, 512), (32, 4, 256), (28, 7, 128), (128, 4, 512)])
+def test_rule_of_dcgan(side: int, start: int, maps: int) -> None:
+    generator = build("dcgan-generator", latent=3, shape=(1, side, side))
+    first = next(layer for layer in generator.modules() if isinstance(layer, nn.Linear))
+    assert first.out_features == start * start * maps
+
+
+# TensorFlow's "same", written out: zeros, at stride 2 one before and two after, at stride 1 two and two.
+
+
+def same(x: np.ndarray, kernels: np.ndarray, stride: int) -> np.ndarray:
+    """Maps (C, H, W), kernels (C_out, C, 5, 5): the convolution."""
+    before, after = (1, 2) if stride == 2 else (2, 2)
+    padded = np.pad(x, ((0, 0), (before, after), (before, after)))
+    return np.stack([correlate(padded, kernel, "valid", "direct")[0, ::stride, ::stride] for kernel in kernels])
+
+
+def same_transposed(y: np.ndarray, kernels: np.ndarray, stride: int) -> np.ndarray:
+    """Maps (C, H, W), kernels (C, C_out, 5, 5): the transpose, each pixel spread, what lay on padding cut."""
+    spread = np.zeros((len(y), stride * (y.shape[1] - 1) + 1, stride * (y.shape[2] - 1) + 1))
+    spread[:, ::stride, ::stride] = y
+    full = sum(
+        np.stack([convolve(row, kernel, "full", "direct") for kernel in kernels[i]]) for i, row in enumerate(spread)
+    )
+    before = 1 if stride == 2 else 2
+    return full[:, before : before + stride * y.shape[1], before : before + stride * y.shape[2]]
+
+
+def turned(weights: torch.Tensor) -> np.ndarray:
+    return weights.detach().flip(2, 3).double().numpy()
+
+
+def test_same_padding_by_hand() -> None:
+    layer = down_same(1, 1, 2)
+    nn.init.zeros_(layer.bias)
+    kernel = torch.zeros(1, 1, 5, 5)
+    kernel[0, 0, 1] = torch.tensor([1.0, 10.0, 100.0, 1000.0, 10000.0])
+    layer.weight.data = kernel.flip(2, 3)
+    x = torch.tensor([[1.0, 2.0, 3.0, 4.0], [0, 0, 0, 0], [5.0, 6.0, 7.0, 8.0], [9.0, 9.0, 9.0, 9.0]])
+    out = mirrored(layer(mirrored(x[None, None])))[0, 0]
+    # rows -1..3 and 1..5, of which the kernel's row 1 meets 0 and 2; columns _ 1 2 3 4 and 2 3 4 _ _
+    assert out.tolist() == [[43210, 432], [87650, 876]]
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_same_padding_is_tensorflows_and_its_exact_transpose(stride: int) -> None:
+    torch.manual_seed(stride)
+    down, up = down_same(3, 2, stride).double(), up_same(2, 3, stride).double()
+    x = torch.randn(1, 3, 8, 12, dtype=torch.float64)
+    y = torch.randn(1, 2, 8 // stride, 12 // stride, dtype=torch.float64)
+    nn.init.zeros_(down.bias)
+    made = mirrored(down(mirrored(x)))
+    np.testing.assert_allclose(made[0].detach(), same(x[0].numpy(), turned(down.weight), stride), atol=1e-12)
+    spread = mirrored(up(mirrored(y)))
+    expected = same_transposed(y[0].numpy(), turned(up.weight), stride)
+    np.testing.assert_allclose(spread[0].detach(), expected, atol=1e-12)
+    up.weight.data = down.weight.data
+    transposed = mirrored(up(mirrored(y)))
+    assert torch.sum(made * y).item() == pytest.approx(torch.sum(x * transposed).item(), rel=1e-12)
+
+
+def leaky(values: np.ndarray) -> np.ndarray:
+    return np.where(values > 0, values, 0.3 * values)
+
+
+def test_whole_dcgan_28_is_tensorflows() -> None:
+    """Both networks in evaluation mode, statistics 0 and 1, against NumPy with kernels turned back."""
+    torch.manual_seed(0)
+    norm = 1 / sqrt(1 + 1e-3)
+    generator = build("dcgan-28-generator", latent=5, shape=(2, 8, 12)).double().eval()
+    z = torch.randn(1, 5, dtype=torch.float64)
+    first = next(layer for layer in generator.modules() if isinstance(layer, nn.Linear))
+    maps = leaky(norm * (first.weight.detach().numpy() @ z[0].numpy())).reshape(2, 3, 128)
+    maps = maps.transpose(2, 0, 1)[:, ::-1, ::-1]
+    ups = [layer for layer in generator.modules() if isinstance(layer, nn.ConvTranspose2d)]
+    for layer in ups:
+        maps = same_transposed(maps, turned(layer.weight), layer.stride[0])
+        maps = np.tanh(maps) if layer is ups[-1] else leaky(norm * maps)
+    np.testing.assert_allclose(generator(z)[0].detach(), maps, atol=1e-12)
+
+    discriminator = build("dcgan-28-discriminator", shape=(2, 8, 12)).double().eval()
+    x = torch.rand(1, 2, 8, 12, dtype=torch.float64) * 2 - 1
+    maps = x[0].numpy()
+    for layer in (layer for layer in discriminator.modules() if isinstance(layer, nn.Conv2d)):
+        maps = leaky(norm * same(maps, turned(layer.weight), layer.stride[0]))
+    last = next(layer for layer in discriminator.modules() if isinstance(layer, nn.Linear))
+    valid = last.weight.detach().numpy().reshape(2, 3, 256)[::-1, ::-1].transpose(2, 0, 1)
+    assert discriminator(x).item() == pytest.approx((maps * valid).sum(), rel=1e-10)
+
+
+def test_dcgan_28_weights_and_statistics_are_kerass() -> None:
+    torch.manual_seed(0)
+    for network in (
+        build("dcgan-28-generator", latent=20, shape=(1, 28, 28)),
+        build("dcgan-28-discriminator", shape=(1, 28, 28)),
+    ):
+        for layer in network.modules():
+            if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+                bound = sqrt(6 / (25 * (layer.in_channels + layer.out_channels)))
+                assert 0.97 * bound < layer.weight.abs().max().item() <= bound
+                assert layer.bias is None or not layer.bias.any()
+            if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
+                layer(torch.ones(2, layer.num_features, *[1] * isinstance(layer, nn.BatchNorm2d) * 2) * 5)
+                torch.testing.assert_close(layer.running_mean, torch.full((layer.num_features,), 0.05))
+    assert network.layers[-1].weight.abs().max().item() <= sqrt(6 / (49 * 256 + 49))
+
+
+def test_dcgan_weights_are_radfords() -> None:
+    torch.manual_seed(0)
+    network = build("dcgan-generator", latent=100, shape=(3, 64, 64))
+    weights = {
+        kind: torch.cat([layer.weight.flatten() for layer in network.modules() if isinstance(layer, kind)])
+        for kind in (nn.Linear, nn.ConvTranspose2d, nn.BatchNorm2d)
+    }
+    for kind, values in weights.items():
+        assert values.std().item() == pytest.approx(0.02, rel=0.06)
+        assert values.mean().item() == pytest.approx(float(kind is nn.BatchNorm2d), abs=2e-3)
+
+
+def test_gaussian_weights_are_normal_with_their_biases() -> None:
+    torch.manual_seed(0)
+    network = build("mlp-discriminator", shape=(100,), hidden=[200, 100], init="normal")
+    for parameter in network.parameters():
+        if parameter.numel() > 50:
+            assert parameter.std().item() == pytest.approx(0.02, rel=0.25)
+
+
+@pytest.mark.parametrize("name", names("discriminator"))
+def test_mixes_samples_says_what_happens(name: str) -> None:
+    network = build(name, shape=(1, 16, 16))
+    x = torch.rand(4, 1, 16, 16)
+    changed = x.clone()
+    changed[0] = -changed[0]
+
+    def judge(images: torch.Tensor) -> torch.Tensor:
+        torch.manual_seed(0)  # the same units dropped
+        return network(images)
+
+    moved = (judge(x) - judge(changed)).abs()
+    assert moved[0] > 0
+    assert bool(moved[1:].any()) is mixes_samples(network)
+    assert is_convolutional(network) is not name.startswith("mlp")
+
+
+def test_a_layer_may_say_that_it_mixes() -> None:
+    layer = nn.Linear(2, 2)
+    assert not mixes_samples(nn.Sequential(layer))
+    layer.mixes_samples = True
+    assert mixes_samples(nn.Sequential(layer))
+
+
+@pytest.mark.parametrize("name", [name for name in names() if not name.startswith("mlp")])
+def test_maps_stay_channels_last(name: str) -> None:
+    network = build(name, **given(name, (1, 16, 24))).to(memory_format=torch.channels_last)
+    seen: list[bool] = []
+
+    def look(_: nn.Module, __: Any, out: torch.Tensor) -> None:
+        if out.dim() == 4:
+            seen.append(out.is_contiguous(memory_format=torch.channels_last))
+
+    for layer in network.modules():
+        if not list(layer.children()):
+            layer.register_forward_hook(look)
+    network(torch.randn(2, 6) if entry(name).role == "generator" else torch.randn(2, 1, 16, 24))
+    assert len(seen) > 3
+    assert all(seen)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "message"),
+    [
+        ("quik-generator", {}, "did you mean 'quick-generator'"),
+        ("quick-generator", {"latent": 3, "shape": (1, 8, 8), "wdth": 3}, "no option 'wdth'"),
+        ("dcgan-generator", {"latent": 3, "shape": (1, 8, 8), "widht": 3}, "did you mean 'width'"),
+        ("quick-generator", {"shape": (1, 8, 8)}, "needs 'latent'"),
+        ("quick-discriminator", {}, "needs 'shape'"),
+        ("quick-generator", {"latent": 0, "shape": (1, 8, 8)}, "latent is 0"),
+        ("quick-generator", {"latent": 3, "shape": (8, 8)}, r"\[8, 8\]"),
+        ("quick-generator", {"latent": 3, "shape": (2,)}, "mlp-generator"),
+        ("dcgan-28-generator", {"latent": 3, "shape": (1, 30, 28)}, "--data.size 32x28"),
+        ("dcgan-dense-discriminator", {"shape": (1, 28, 27)}, "--data.size 28x28"),
+        ("dcgan-generator", {"latent": 3, "shape": (1, 8, 8), "width": "64"}, "width is '64'"),
+        ("dcgan-generator", {"latent": 3, "shape": (1, 8, 8), "width": True}, "width is True"),
+        ("mlp-generator", {"latent": 3, "shape": (2,), "hidden": [5, 0]}, "hidden is 0"),
+        ("mlp-generator", {"latent": 3, "shape": (2,), "hidden": 5}, "hidden is 5"),
+        ("mlp-generator", {"latent": 3, "shape": (2,), "activation": "tan"}, "did you mean 'tanh'"),
+        ("mlp-discriminator", {"shape": (2,), "dropout": 1.0}, "dropout is 1.0"),
+    ],
+)
+def test_mistakes_are_named(name: str, arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        build(name, **arguments)
+
+
+@pytest.mark.parametrize("p", [0.0, 0.3, 0.5])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_dropout_is_torchs(p: float, dtype: torch.dtype, layout: torch.memory_format) -> None:
+    torch.manual_seed(0)
+    layer = Dropout(p)
+    x = torch.ones(50, 21, 13, 11, dtype=dtype).contiguous(memory_format=layout).requires_grad_()
+    out = layer(x)
+    assert out.stride() == x.stride()
+    assert out.dtype == dtype
+    kept = out != 0
+    assert out[kept].unique().tolist() == pytest.approx([nn.Dropout(p)(x).max().item()], rel=1e-5)
+    for dims in ((0,), (1,), (2, 3)):  # every sample, channel and place alike: within five standard deviations
+        share = kept.float().mean([dim for dim in range(4) if dim not in dims])
+        spread = 5 * sqrt(p * (1 - p) * share.numel() / x.numel())
+        assert ((share - (1 - p)).abs() <= spread).all()
+    out.sum().backward()
+    assert torch.equal(x.grad, out.detach())
+    assert not torch.equal(out, layer(x)) or p == 0
+    torch.manual_seed(0)
+    assert torch.equal(out, layer(x))
+    assert layer.eval()(x) is x or torch.equal(layer(x), x)
+
+
+def test_options_are_copies() -> None:
+    options("mlp-generator")["hidden"].append(3)
+    assert options("mlp-generator")["hidden"] == [100]
+    assert options("dcgan-generator") == {"width": 64}
+    assert set(names("generator")) | set(names("discriminator")) == set(names())
+    assert all(a < b for a, b in pairwise(names()))
