@@ -23,8 +23,10 @@ from PIL import Image, ImageOps
 
 from zerosum import data
 from zerosum.data import builtin, contact_sheet, describe, images, open_data, store
+from zerosum.data import decode as decode_module
 from zerosum.data.arrays import find_idx
-from zerosum.data.fitting import auto_size
+from zerosum.data.decode import decode, probe
+from zerosum.data.fitting import Plan, auto_size
 from zerosum.data.pixels import normalise, to_pixels
 from zerosum.errors import DataError, RunError, UsageError
 
@@ -430,6 +432,24 @@ def test_large_jpeg_is_close_to_a_box_average(tmp_path):
     assert np.abs(open_data(tmp_path / "s", size="16").values[0, ..., 0] - expected).max() < 3
 
 
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "I;16", "F", "CMYK"])
+def test_big_images_come_out_as_small_ones_do(tmp_path, rng, monkeypatch, mode):
+    """Big images are averaged in strips before they are resampled: the same picture, within half a source pixel."""
+    rough = Image.fromarray(noise(rng, 5, 7, 4), "RGBA").resize((330, 261), Image.Resampling.BICUBIC)
+    image = rough.convert("RGB").convert(mode) if mode in ("P", "CMYK") else rough
+    if mode in ("LA", "I;16", "F"):
+        image = rough.convert("LA") if mode == "LA" else rough.convert("L").convert(mode)
+    path = save(tmp_path, "a.tif", image)
+    plan = Plan(16, 24, 3, "crop", {"I;16": "uint16", "F": "float32"}.get(mode, "uint8"))
+    whole = decode_module.decode(path.read_bytes(), plan).astype(float)
+    monkeypatch.setattr(decode_module, "BIG_PIXELS", 1000)
+    monkeypatch.setattr(decode_module, "STRIP_ROWS", 50)
+    in_strips = decode_module.decode(path.read_bytes(), plan).astype(float)
+    assert (whole != in_strips).any()
+    assert np.abs(whole - in_strips).max() < 12
+    assert np.abs(whole - in_strips).mean() < 1.5
+
+
 @pytest.mark.parametrize(
     ("sizes", "expected"),
     [
@@ -456,9 +476,6 @@ def test_automatic_size(sizes, expected):
     st.sampled_from(["L", "LA", "RGB", "RGBA", "P", "1", "I;16", "F", "CMYK"]),
 )
 def test_any_size_mode_and_channels_fit(height, width, to_height, to_width, fit, channels, mode):
-    from zerosum.data.decode import decode, probe
-    from zerosum.data.fitting import Plan
-
     buffer = io.BytesIO()
     Image.new(mode, (width, height)).save(buffer, "TIFF")
     dtype = probe(buffer.getvalue()).dtype

@@ -124,6 +124,13 @@ def test_too_many_rejects_stop_with_exit_3_and_all_is_listed(tmp_path, monkeypat
     assert len(rejects.read_text().splitlines()) == 7
 
 
+def test_rejects_are_listed_in_the_order_of_the_source(tmp_path):
+    """Whether the header gave it away (b, d) or only the pixels (a, c)."""
+    bad = GOOD[: len(GOOD) // 2]
+    folder = folder_of(tmp_path / "s", a_png=bad, b_png=b"", c_png=bad, d_png=b"", e_png=GOOD)
+    assert [r.name for r in open_data(folder, max_rejected=1).rejected] == ["a.png", "b.png", "c.png", "d.png"]
+
+
 def test_nothing_usable_is_an_error_that_shows_why(tmp_path):
     with pytest.raises(DataError, match=r"(?s)no image that can be used.*a\.png: empty"):
         open_data(folder_of(tmp_path / "s", a_png=b""), max_rejected=1.0)

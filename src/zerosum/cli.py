@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from zerosum import __version__
 from zerosum.errors import UsageError, ZerosumError
+from zerosum.version import VERSION
 
 SHORT = (
     "images",
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def parser() -> argparse.ArgumentParser:
     """All verbs and their flags."""
     top = argparse.ArgumentParser(prog="zerosum", description="From a folder of images to a working generator.")
-    top.add_argument("--version", action="version", version=f"zerosum {__version__}")
+    top.add_argument("--version", action="version", version=f"zerosum {VERSION}")
     verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB")
 
     train = verbs.add_parser(

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 AT_ONCE = 64
+DTYPES = ("uint8", "uint16", "float32")
 
 
 class Model:
@@ -134,8 +135,25 @@ def load(path: str | Path, device: str = "cpu") -> Model:
     try:
         if config["format"] != FORMAT:
             raise RunError(f"{folder} has format {config['format']}; this version of zerosum reads {FORMAT}.")
-        generator = build(config["network"], **config["arguments"])
-        generator.load_state_dict(tensors)
-    except (KeyError, TypeError, RuntimeError) as error:
+        generator = _rebuild(config, tensors)
+    except (KeyError, TypeError, ValueError, ArithmeticError, RuntimeError, UsageError) as error:
         raise RunError(f"{folder} does not hold the network its config.json names: {error}") from error
     return Model(generator.to(device), config)
+
+
+def _rebuild(config: dict[str, Any], tensors: dict[str, Tensor]) -> nn.Module:
+    """The generator that `config` names, with the weights `tensors`; built without memory first, to compare sizes."""
+    arguments, data = config["arguments"], config["data"]
+    with torch.device("meta"):
+        declared = build(config["network"], **arguments).state_dict()
+    for name in sorted(declared.keys() | tensors.keys()):
+        kept, wanted = tensors.get(name), declared.get(name)
+        if kept is None or wanted is None or kept.shape != wanted.shape or kept.dtype != wanted.dtype:
+            raise ValueError(f"{name!r} is not of the kind and size that it declares")
+    if config["latent"]["size"] != arguments["latent"] or list(data["shape"]) != list(arguments["shape"]):
+        raise ValueError("latent and data are not those of the network")
+    if data["dtype"] not in DTYPES or not data["low"] < data["high"]:
+        raise ValueError("data have no dtype and range that zerosum writes")
+    generator = build(config["network"], **arguments)
+    generator.load_state_dict(tensors)
+    return generator

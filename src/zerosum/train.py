@@ -11,29 +11,27 @@ from typing import Any
 import numpy as np
 import torch
 
-import zerosum
-from zerosum.config import CHANGEABLE, ENDS, PlayerConfig, RunConfig, differences, make_config, validate
+from zerosum.assembly import choose_device, make_game, make_plan, make_state, model_config, resolve
+from zerosum.config import CHANGEABLE, ENDS, RunConfig, differences, make_config, validate
 from zerosum.config import read_recipe as read_tables
-from zerosum.data import GAUSSIAN_COVARIANCE, GAUSSIAN_MEAN, Store, open_data
+from zerosum.data import BUILTIN, GAUSSIAN_COVARIANCE, GAUSSIAN_MEAN, Store, open_data
 from zerosum.errors import DivergedError, RunError, UsageError
 from zerosum.files import write_json, write_whole
-from zerosum.games import Generation, Penalty, Randomness
+from zerosum.games import Randomness
 from zerosum.games.game import number_of
-from zerosum.losses import get_loss
 from zerosum.model import Model, load
-from zerosum.networks import build, is_convolutional
-from zerosum.penalties import PENALTIES
+from zerosum.networks import is_convolutional
 from zerosum.report import write_report
 from zerosum.training import checkpoint
 from zerosum.training.checkpoint import State
 from zerosum.training.display import Display, PlainDisplay
-from zerosum.training.ema import Ema
+from zerosum.training.engine import Engine
 from zerosum.training.feed import Feed
-from zerosum.training.loop import Interrupts, Plan, play_on
-from zerosum.training.optim import Adam, Player
+from zerosum.training.loop import Interrupts, play_on
+from zerosum.training.plan import Plan
 from zerosum.training.reporter import Reporter
 from zerosum.training.run_folder import RunFolder
-from zerosum.training.schedule import Schedule
+from zerosum.version import VERSION
 
 
 @dataclass(frozen=True)
@@ -100,7 +98,8 @@ def train(
 
 
 def _absolute(source: str) -> str:
-    return str(Path(source).absolute()) if Path(source).exists() else source
+    """A path that means the same in every folder; a built-in name does already, whatever lies beside it."""
+    return str(Path(source).absolute()) if source not in BUILTIN and Path(source).exists() else source
 
 
 def _name(source: str) -> str:
@@ -126,6 +125,9 @@ def _settle(folder: RunFolder, asked: RunConfig) -> RunConfig:
         value = getattr(asked.training, name)
         if name in ENDS or value != "auto":
             setattr(saved.training, name, value)
+    for name in ("size", "channels"):  # asked as before, the data are opened as before: already decoded
+        if getattr(asked.data, name) == "auto":
+            setattr(saved.data, name, "auto")
     return saved
 
 
@@ -162,7 +164,7 @@ def _play(folder: RunFolder, state: State, feed: Feed, plan: Plan, reporter: Rep
     reporter.begin(state)
     with Interrupts() as interrupts:
         try:
-            play_on(state, feed, plan, reporter, interrupts)
+            play_on(Engine(state, plan), feed, plan, reporter, interrupts)
         except DivergedError as error:
             folder.status("diverged", str(error), state.images, state.seconds)
             raise
@@ -192,6 +194,7 @@ def _already_done(folder: RunFolder, state: State, display: Display) -> Run:
         f"{folder.path} is done: {state.images:,} images in {state.seconds / 60:.1f} minutes. To train it longer, give "
         f"a later end (--images, --minutes or --epochs); to see it: {folder.path / 'report.html'}"
     )
+    folder.status("done", "the end that was asked for", state.images, state.seconds)
     if not (folder.path / "report.html").exists():
         write_report(folder.path)
     return Run(folder.path, state.images)
@@ -219,166 +222,20 @@ def _same_data(folder: RunFolder, store: Store) -> None:
     if not path.exists():
         return
     try:
-        saved = json.loads(path.read_text(encoding="utf-8"))["key"]
+        saved = json.loads(path.read_text(encoding="utf-8"))["digest"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunError(f"{path} is damaged: {error}. Delete it to go on with the data as they are now.") from error
-    if saved != store.key:
+    if saved != store.digest:
         raise UsageError(
             f"The data of {folder.path} have changed since it began, so it cannot go on exactly. Bring them back, give "
             f"another folder with --out, or delete {path} to go on with the data as they are now."
         )
 
 
-def choose_device(wanted: str) -> torch.device:
-    """The device called `wanted`; "auto": the first GPU there is, else the CPU. Raises `UsageError`."""
-    if wanted == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "mps" if torch.mps.is_available() else "cpu")
-    try:
-        device = torch.device(wanted)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise UsageError(
-            f"The device {wanted!r} cannot be used here: {str(error).splitlines()[0]} Take --device cpu."
-        ) from error
-    return device
-
-
-def make_game(config: RunConfig, shape: tuple[int, ...]) -> Generation:
-    """The networks and the rules of the game, on the CPU, freshly initialised. `shape`: (C, H, W) or (D,)."""
-    generator = build(config.generator.network, **network_arguments(config.generator, shape, config.latent.size))
-    discriminator = build(config.discriminator.network, **network_arguments(config.discriminator, shape))
-    known = config.game.penalties.keys() - PENALTIES.keys()
-    if known:
-        raise UsageError(
-            f"game.penalties: there is no penalty {sorted(known)[0]!r}; known: {', '.join(sorted(PENALTIES))}."
-        )
-    penalties = tuple(
-        Penalty(name, *PENALTIES[name], gamma=penalty.gamma, every=penalty.every)
-        for name, penalty in config.game.penalties.items()
-    )
-    if config.game.updates == "simultaneous" and config.game.discriminator_turns > 1:
-        raise UsageError(
-            "Several discriminator turns need --game.updates alternating: simultaneous ones come in pairs."
-        )
-    return Generation(
-        generator,
-        discriminator,
-        loss=get_loss(config.game.loss),
-        penalties=penalties,
-        updates=config.game.updates,
-        discriminator_turns=config.game.discriminator_turns,
-        discriminator_factor=config.game.discriminator_factor,
-        reduction=config.game.reduction,
-        latent_size=config.latent.size,
-        distribution=config.latent.distribution,
-    )
-
-
-def network_arguments(player: PlayerConfig, shape: tuple[int, ...], latent: int | None = None) -> dict[str, Any]:
-    """What `networks.build` takes besides the name; JSON-able."""
-    start = {} if latent is None else {"latent": latent}
-    return {**start, "shape": list(shape), **player.options}
-
-
-def resolve(config: RunConfig, store: Store, game: Generation, device: torch.device) -> list[str]:
-    """Put in place of every `auto` what it means here, once and for all; the reasons, a line each."""
-    training, data = config.training, config.data
-    lines = []
-    if not store.is_points:
-        channels, height, width = store.shape
-        why = f" ({data.size} asked for)" if data.size != "auto" else ""
-        lines.append(f"data: {store.name}, {len(store):,} images of {height}×{width}×{channels}{why}")
-        data.size, data.channels = f"{height}x{width}", channels
-    else:
-        lines.append(f"data: {store.name}, {len(store):,} points of {store.shape[0]} numbers")
-    training.device = str(device)
-    if training.precision == "auto":
-        fast = is_convolutional(game) and has_bf16(device)
-        training.precision = "bf16" if fast else "float32"
-        reason = (
-            "the device has it in hardware"
-            if fast
-            else ("no convolution would gain by less" if not is_convolutional(game) else "the device has no fast bf16")
-        )
-        lines.append(f"precision: {training.precision}, for {reason}")
-    if training.threads == "auto":
-        training.threads = torch.get_num_threads() if is_convolutional(game) else 1
-        lines.append(f"threads: {training.threads}, on {device}")
-    if training.ema == "auto":
-        training.ema = 10_000
-        lines.append("ema: a half-life of 10,000 images")
-    return lines
-
-
-def has_bf16(device: torch.device) -> bool:
-    """Whether the device multiplies bfloat16 faster than float32."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    if device.type == "cpu":
-        capabilities = torch.cpu.get_capabilities()
-        return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
-    return False
-
-
-def make_state(config: RunConfig, game: Generation) -> State:
-    """Optimizers and average for a game that is where it will train."""
-    names = {id(parameter): name for name, parameter in game.named_parameters()}
-    players = []
-    for name in sorted({player for turn in game.turns for player in turn.players}):
-        rules: PlayerConfig = getattr(config, name)
-        schedule = Schedule(rules.schedule, rules.decay_from, rules.decay_to)
-        named = [(names[id(parameter)], parameter) for parameter in game.parameters_of(name)]
-        players.append(Player(name, named, Adam(rules.lr, rules.betas, rules.eps, schedule)))
-    half_life = int(config.training.ema)
-    ema = Ema(game.get_submodule(game.released), half_life, config.training.ema_ramp) if half_life else None
-    return State(game, players, ema)
-
-
-def make_plan(config: RunConfig, store: Store, device: torch.device) -> Plan:
-    """The loop's numbers."""
-    training = config.training
-    images = training.images
-    if training.epochs is not None:
-        images = max(1, round(training.epochs * len(store)))
-
-    def every(value: int | str) -> int | None:
-        return value if isinstance(value, int) else None
-
-    return Plan(
-        batch=training.batch,
-        micro_batch=training.micro_batch or training.batch,
-        images=images,
-        seconds=None if training.minutes is None else training.minutes * 60,
-        report_every=every(training.report_every),
-        checkpoint_every=every(training.checkpoint_every),
-        autocast=torch.bfloat16 if training.precision == "bf16" else None,
-        device=device,
-    )
-
-
-def model_config(config: RunConfig, store: Store) -> dict[str, Any]:
-    """What a released model carries with it."""
-    return {
-        "network": config.generator.network,
-        "arguments": network_arguments(config.generator, store.shape, config.latent.size),
-        "latent": {"size": config.latent.size, "distribution": config.latent.distribution},
-        "data": {
-            "name": store.name,
-            "count": len(store),
-            "shape": list(store.shape),
-            "dtype": str(store.values.dtype),
-            "low": store.low,
-            "high": store.high,
-        },
-        "recipe": config.recipe.name,
-        "zerosum": zerosum.__version__,
-    }
-
-
 def _write_facts(folder: RunFolder, config: RunConfig, store: Store, device: torch.device) -> None:
     write_whole(folder.config, config.to_toml())
     environment = {
-        "zerosum": zerosum.__version__,
+        "zerosum": VERSION,
         "python": platform.python_version(),
         "torch": torch.__version__,
         "numpy": np.__version__,
@@ -391,7 +248,7 @@ def _write_facts(folder: RunFolder, config: RunConfig, store: Store, device: tor
     about = model_config(config, store)["data"] | {
         "classes": list(store.classes),
         "rejected": len(store.rejected),
-        "key": store.key,
+        "digest": store.digest,
     }
     if store.name == "gaussian":
         about |= {"mean": GAUSSIAN_MEAN.tolist(), "covariance": GAUSSIAN_COVARIANCE.tolist()}

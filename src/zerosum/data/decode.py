@@ -25,6 +25,7 @@ FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 EAGER_PLUGINS = (TiffImagePlugin, WebPImagePlugin)
 MAX_PIXELS = 89_478_485  # Pillow's own limit: a quarter of a GiB at 3 bytes a pixel
 BIG_PIXELS = 16_777_216  # images above this are decoded one at a time, to keep memory flat
+STRIP_ROWS = 256
 ORIENTATION = 0x0112
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -190,29 +191,55 @@ def _draft(image: Image.Image, plan: Plan) -> None:
 
 def _deep(image: Image.Image, plan: Plan) -> Array:
     """16-bit and float grey images; `I` holds 32 bits and must fit 16."""
-    pixels = np.asarray(image.convert("F"))[..., None]
+    if image.mode == "I":
+        low, high = image.getextrema()
+        if low < 0 or high > 65535:  # type: ignore[operator]  # of one band: two numbers
+            raise Unreadable("32-bit integers outside 0 to 65535")
+    pixels = np.asarray(_converted(image, ("F",), plan))[..., None]
     if not np.isfinite(pixels).all():
         raise Unreadable("holds NaN or infinity")
     if image.mode == "F":
         return fit_planes(pixels, plan)
-    if pixels.min() < 0 or pixels.max() > 65535:
-        raise Unreadable("32-bit integers outside 0 to 65535")
     if plan.dtype == "float32":
         return fit_planes(pixels / np.float32(65535), plan)
     return fit_planes(pixels.astype(np.uint16), plan)
 
 
+def _converted(image: Image.Image, modes: tuple[str, ...], plan: Plan) -> Image.Image:
+    """`image` through `modes`; a big one in strips that are averaged down at once, to no less than twice the target.
+
+    So no second copy of it is made in full. What is left over from whole averages, less than a quarter of a target
+    pixel at each edge, goes. Straight alpha is averaged without weights where alpha is kept.
+    """
+    factor = int(min(image.size) / (2 * max(plan.height, plan.width)))
+    if image.width * image.height <= BIG_PIXELS or factor < 2:
+        return _through(image, modes)
+    small = Image.new(modes[-1], (image.width // factor, image.height // factor))
+    left, above = image.width % factor // 2, image.height % factor // 2
+    rows = max(1, STRIP_ROWS // factor)
+    for top in range(0, small.height, rows):
+        bottom = min(small.height, top + rows)
+        box = (left, above + top * factor, left + small.width * factor, above + bottom * factor)
+        small.paste(_through(image.crop(box), modes).reduce(factor), (0, top))
+    return small
+
+
+def _through(image: Image.Image, modes: tuple[str, ...]) -> Image.Image:
+    for mode in modes:
+        image = image if image.mode == mode else image.convert(mode)
+    return image
+
+
 def _shallow(image: Image.Image, plan: Plan) -> Array:
     """8-bit images of every mode, in Pillow; premultiplied while alpha is to go, so that nothing bleeds."""
     base = "L" if plan.channels in (1, 2) else "RGB"
-    if image.mode == "LAB":
-        image = image.convert("RGB")
+    via = ("RGB",) if image.mode == "LAB" else ()  # the only way that Pillow has from LAB
     flatten = plan.channels in (1, 3) and image.has_transparency_data
     if flatten:
-        image = image.convert(f"{base}A").convert(f"{base}a")
+        modes = (*via, f"{base}A", f"{base}a")
     else:
-        image = image.convert(base if plan.channels in (1, 3) else f"{base}A")
-    image = resize(image, plan)
+        modes = (*via, base if plan.channels in (1, 3) else f"{base}A")
+    image = resize(_converted(image, modes, plan), plan)
     pixels = np.asarray(image).reshape(image.height, image.width, -1)
     if flatten:  # premultiplied colour + white * (1 - alpha)
         colour, alpha = pixels[..., :-1].astype(np.uint16), pixels[..., -1:]

@@ -1,6 +1,7 @@
 """Filling a store from image files: a look at every header, the decisions that follow, then decoding in parallel.
 
-Memory stays flat: at most `WINDOW` batches of small files a worker, and `WINDOW_BYTES` of them together, are read but not yet written.
+Memory stays flat: at most `WINDOW` batches of small files a worker, and `WINDOW_BYTES` of them together, are read but
+not yet written.
 """
 
 from __future__ import annotations
@@ -132,17 +133,14 @@ def nothing(source: Source, rejected: list[Rejected]) -> str:
 def _survey(source: Source, progress: Progress | None) -> Survey:
     survey = Survey()
     ticker = Ticker(progress, "reading headers", source.total)
-    for position, item, header in _in_order(source, _probe, frozenset()):
+    for position, item in enumerate(source.items()):  # in one thread: a header takes less than a hand-over
         ticker.advance()
+        header = item if isinstance(item, Rejected) else _try(item, probe)
         if isinstance(header, Rejected):
             survey.rejected[position] = header
         elif isinstance(item, Item):
             survey.add(item, header)
     return survey
-
-
-def _probe(item: Item) -> Header | Rejected:
-    return _try(item, probe)
 
 
 def _try(item: Item, use: Callable[[bytes], T]) -> T | Rejected:

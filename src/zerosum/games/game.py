@@ -11,16 +11,13 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from torch.func import functional_call
 
 BLOCK = 1024
 
@@ -57,6 +54,11 @@ class Loss:
     losses: dict[str, Tensor] = field(default_factory=dict)  # each player's own
     parts: dict[str, Tensor] = field(default_factory=dict)  # penalties and other terms
     outputs: dict[str, Tensor] = field(default_factory=dict)  # what the discriminator said, as probabilities
+
+    def scalars(self) -> dict[str, Tensor]:
+        """All that is to be recorded, as `kind/name`."""
+        kinds = {"losses": self.losses, "parts": self.parts, "outputs": self.outputs}
+        return {f"{kind}/{name}": value for kind, values in kinds.items() for name, value in values.items()}
 
 
 def number_of(*words: object) -> int:
@@ -139,19 +141,20 @@ class Game(nn.Module):
         """The loss of one turn; `total.backward()` gives each of its players the gradient of its own loss."""
         raise NotImplementedError(f"{type(self).__name__} has no turns")
 
+    def stand_alone(self) -> None:
+        """From now on a turn may leave nothing in the game for the next: each is compiled by itself."""
+
+    def forward(self, turn: str, batch: Batch, draw: Draw) -> Loss:
+        """`play`, for `torch.func.functional_call`, which calls a module."""
+        return self.play(turn, batch, draw)
+
     def sample(self, latent: Tensor, label: Tensor | None = None) -> Tensor:
         """What the released network makes of latents: images in [-1, 1] or points."""
         raise NotImplementedError(f"{type(self).__name__} makes no samples")
 
 
-@contextmanager
-def frozen(network: nn.Module) -> Iterator[None]:
-    """Within it, `network` passes gradients to its input but takes none itself: fewer products a backward pass."""
-    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    for parameter in parameters:
-        parameter.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for parameter in parameters:
-            parameter.requires_grad_(True)
+def frozen(network: nn.Module, values: Tensor) -> Tensor:
+    """What `network` makes of `values`, with gradients to its input but none to itself: fewer products backward."""
+    fixed = {name: parameter.detach() for name, parameter in network.named_parameters()}
+    result: Tensor = functional_call(network, fixed, (values,))
+    return result

@@ -82,7 +82,12 @@ class Generation(Game):
         else:
             self.turns = (Turn("discriminator", repeat=discriminator_turns), Turn("generator", shows=False))
         self.reuses_fakes = discriminator_turns == 1
+        self.keeps_fakes = self.reuses_fakes  # with their graph, from one turn to the next
         self._fakes: tuple[int, Tensor] | None = None
+
+    def stand_alone(self) -> None:
+        """Each turn makes its own fakes, of the same latents."""
+        self.keeps_fakes = False
 
     def sample(self, latent: Tensor, label: Tensor | None = None) -> Tensor:
         """Images (N, C, H, W) in [-1, 1], or points (N, D), of latents (N, size)."""
@@ -109,11 +114,19 @@ class Generation(Game):
         logits = self.discriminator(torch.cat((real, fake))).float()
         return logits[: len(real)], logits[len(real) :]
 
+    def _judge_for_generator(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits of fake, with gradients to the fakes alone, and of real where the loss needs them."""
+        fake_logits = frozen(self.discriminator, fake).float()
+        if not self.loss.pairs:
+            return fake_logits, fake_logits.detach()
+        with torch.no_grad():
+            return fake_logits, self.discriminator(real).float()
+
     def _scale(self, draw: Draw) -> float:
         return float(draw.batch) if self.reduction == "sum" else 1.0
 
     def _discriminator_turn(self, real: Tensor, draw: Draw) -> Loss:
-        if self.reuses_fakes:
+        if self.keeps_fakes:
             fake = self._make_fakes(draw)
             self._fakes = (draw.first, fake)
         else:
@@ -131,13 +144,7 @@ class Generation(Game):
         else:
             fake = self._make_fakes(draw, "latent" if self.reuses_fakes else "generator")
         self._fakes = None
-        with frozen(self.discriminator):
-            fake_logits = self.discriminator(fake).float()
-            if self.loss.pairs:
-                with torch.no_grad():
-                    real_logits = self.discriminator(real).float()
-            else:
-                real_logits = fake_logits.detach()
+        fake_logits, real_logits = self._judge_for_generator(real, fake)
         loss = self.loss.generator_loss(fake_logits, real_logits)
         after = self.loss.probability(fake_logits.detach(), real_logits).mean()
         outputs = {"D(G(z)) after": after} if self.reuses_fakes else {}
@@ -146,13 +153,7 @@ class Generation(Game):
     def _both_apart(self, real: Tensor, draw: Draw) -> Loss:
         """Both losses at the same networks, the fakes judged twice: for dropout, BatchNorm, or a flat loss."""
         fake = self._make_fakes(draw)
-        with frozen(self.discriminator):
-            judged = self.discriminator(fake).float()
-            if self.loss.pairs:
-                with torch.no_grad():
-                    beside = self.discriminator(real).float()
-            else:
-                beside = judged.detach()
+        judged, beside = self._judge_for_generator(real, fake)
         generator_loss = self.loss.generator_loss(judged, beside)
         real_logits, fake_logits = self._judge(real, fake.detach())
         loss = self.loss.discriminator_loss(real_logits, fake_logits)
@@ -174,10 +175,14 @@ class Generation(Game):
         (b,) = torch.autograd.grad(generator_loss, f)
         loss = self.loss.discriminator_loss(r, f)
         (a,) = torch.autograd.grad(loss, f)
-        # Both derivatives underflow where a side has won by more than float32 can tell: then there is nothing to send.
-        ratio = torch.nan_to_num(b / a, nan=0.0).clamp(-1e20, 1e20) / self.discriminator_factor
+        # Where D is all but sure, a_i dies away and b_i does not: what is sent stays above 1e-12 b_i, so that the
+        # generator hears it in full; D does not notice, for Adam's epsilon is larger by far.
+        floor = 1e-12 * b.abs()
+        sent = torch.where(a.abs() < floor, floor.copysign(a), a)
+        ratio = torch.nan_to_num(b / sent, nan=0.0) / self.discriminator_factor
         fake.register_hook(lambda gradient: gradient * ratio.to(gradient.dtype).view(-1, *[1] * (gradient.ndim - 1)))
         loss = self.loss.discriminator_loss(real_logits, fake_logits)
+        loss = loss + ((sent - a) * (fake_logits - f.detach())).sum()  # adds to the slope, and 0 to the value
         total, parts = self._with_penalties(loss, real, fake.detach(), draw)
         return Loss(
             total,

@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike
 from PIL import Image
 
 BLUE, VERMILION, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#AA4499", "#6B6B6B"
+BLACK = "#111111"
 LINES: tuple[tuple[str, str], ...] = ((BLUE, "-"), (VERMILION, "--"), (GREEN, "-."), (PURPLE, ":"))
 
 # Ours whatever the user's matplotlibrc says: the page sets the pictures on white.

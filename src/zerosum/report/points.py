@@ -12,7 +12,7 @@ from matplotlib.patches import Ellipse
 from matplotlib.patheffects import withStroke
 
 from zerosum.report import fields
-from zerosum.report.drawing import BLUE, VERMILION, Picture, count_text, finished, new_figure
+from zerosum.report.drawing import BLACK, BLUE, VERMILION, Picture, count_text, finished, new_figure
 from zerosum.report.grids import milestones_of
 from zerosum.report.records import Moments
 from zerosum.report.run_folder import RunFolder
@@ -95,7 +95,7 @@ def scatter(folder: RunFolder) -> Picture:
     main = figure.add_subplot(parts[0, :6])
     draw_points(main, real, frame, "real")
     draw_points(main, last, frame, "generated")
-    ellipses = _ellipse(main, expected, BLUE, "-") + _ellipse(main, learned, VERMILION, "--")
+    ellipses = _ellipse(main, expected, BLUE, "-") + _ellipse(main, learned, BLACK, "--")
     main.set_title(f"After {count_text(folder.samples[-1].images)} shown{outside(last, frame)}")
     _name_axes(main, folder)
     beside = figure.add_subplot(parts[0, 6:])
@@ -148,7 +148,7 @@ def _legend(name: str, has_ellipses: bool) -> list[Line2D]:
     ]
     rings = [
         Line2D([], [], color=BLUE, label=f"2 standard deviations, {name}"),
-        Line2D([], [], color=VERMILION, linestyle="--", label="2 standard deviations, learned"),
+        Line2D([], [], color=BLACK, linestyle="--", label="2 standard deviations, learned"),
     ]
     return dots + rings if has_ellipses else dots
 

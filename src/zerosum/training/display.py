@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from zerosum.training.loop import Plan
+    from zerosum.training.plan import Plan
 
 REFRESH = 0.25  # seconds
 

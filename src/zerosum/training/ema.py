@@ -23,8 +23,8 @@ class Ema:
         self.network = copy.deepcopy(network).requires_grad_(False)
         self.half_life = half_life
         self.ramp = ramp
-        self._averages = list(self.network.parameters())
-        self._sources = list(network.parameters())
+        self._averages: list[Tensor] = list(self.network.parameters())
+        self._sources: list[Tensor] = list(network.parameters())
 
     @torch.no_grad()
     def update(self, images: int, batch: int) -> None:

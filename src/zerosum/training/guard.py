@@ -17,23 +17,23 @@ class Guard:
     """Watches the loss and the gradients of each turn."""
 
     def __init__(self, device: torch.device) -> None:
-        self._sum = torch.zeros((), device=device)
-        self._calls = torch.zeros((), device=device)
-        self._turns: list[tuple[str, Draw]] = []
+        self.sum = torch.zeros((), device=device)
+        self.calls = torch.zeros((), device=device)
+        self.turns: list[tuple[str, Draw]] = []
 
     def called_off(self, value: Tensor, turn: str, draw: Draw) -> Tensor:
         """1.0 if `value`, or one before it, was not finite; else 0.0. A float32 scalar on the device."""
-        self._sum.add_(value - value)
-        called_off = self._sum.ne(0).float()
-        self._calls.add_(called_off)
-        self._turns.append((turn, draw))
+        self.sum.add_(value - value)
+        called_off = self.sum.ne(0).float()
+        self.calls.add_(called_off)
+        self.turns.append((turn, draw))
         return called_off
 
     def trouble(self) -> tuple[str, Draw] | None:
         """The turn, since the last call, that first met what is not finite; None where all is well. A host sync."""
-        calls = int(self._calls.item())
-        first = self._turns[-calls] if calls else None
-        self._turns.clear()
+        calls = int(self.calls.item())
+        first = self.turns[-calls] if calls else None
+        self.turns.clear()
         return first
 
 

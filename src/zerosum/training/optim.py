@@ -33,7 +33,7 @@ class Player:
         self.rule = rule
         self.lr = rule.lr
         self.parameters = dict(parameters)
-        self._leaves = list(self.parameters.values())
+        self._leaves: list[Tensor] = list(self.parameters.values())
         self.moments = {
             "exp_avg": [torch.zeros_like(leaf, requires_grad=False) for leaf in self._leaves],
             "exp_avg_sq": [torch.zeros_like(leaf, requires_grad=False) for leaf in self._leaves],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -15,8 +17,11 @@ class Records:
 
     def add(self, turn: str, values: dict[str, Tensor]) -> None:
         """One turn's scalars (0-dim float32 tensors, detached)."""
-        key = (turn, *values)
-        stacked = torch.stack(list(values.values()))
+        self.add_stacked(turn, list(values), torch.stack(list(values.values())))
+
+    def add_stacked(self, turn: str, names: Sequence[str], stacked: Tensor) -> None:
+        """The same, the scalars in one tensor (len(names),), which is kept."""
+        key = (turn, *names)
         if key in self._totals:
             self._totals[key].add_(stacked)
             self._counts[key] += 1

@@ -17,7 +17,7 @@ from zerosum.model import Model
 from zerosum.training.checkpoint import State, save
 from zerosum.training.display import Display
 from zerosum.training.ema import settle
-from zerosum.training.loop import Plan
+from zerosum.training.plan import Plan
 from zerosum.training.run_folder import RunFolder
 from zerosum.training.samples import grid_shape, spread, write_grid, write_points
 

@@ -81,7 +81,7 @@ def save_samples(model: Model, out: Path, count: int, *, seed: int, truncation: 
     Raises `UsageError` where points are asked for as pictures, or the file's ending is no picture's.
     """
     suffix = out.suffix.lower()
-    array = model.sample(count, seed=seed, truncation=truncation)
+    array = np.asarray(model.sample(count, seed=seed, truncation=truncation))
     if suffix == ".npy":
         buffer = io.BytesIO()
         np.save(buffer, array, allow_pickle=False)
@@ -90,7 +90,7 @@ def save_samples(model: Model, out: Path, count: int, *, seed: int, truncation: 
         raise UsageError(
             f"Samples cannot be written as {suffix!r}; give .npy, a folder, or one of {', '.join(WRITABLE)}."
         )
-    pictures = model.pictures(np.asarray(array))
+    pictures = model.pictures(array)
     if suffix:
         return _write(out, _encode(sheet(pictures), WRITABLE[suffix]))
     digits = max(3, len(str(count - 1)))
@@ -101,7 +101,9 @@ def save_samples(model: Model, out: Path, count: int, *, seed: int, truncation: 
 
 def _encode(item: Image.Image, kind: str) -> bytes:
     buffer = io.BytesIO()
-    if kind == "JPEG" and item.mode not in ("L", "RGB"):
+    if item.mode == "I;16" and kind not in ("PNG", "TIFF"):
+        item = Image.fromarray((np.asarray(item) // 257).astype(np.uint8))  # Pillow's own conversion clips
+    if kind in ("JPEG", "BMP") and item.mode in ("LA", "RGBA"):
         item = item.convert("RGB" if item.mode == "RGBA" else "L")
     item.save(buffer, kind)
     return buffer.getvalue()

@@ -1,0 +1,215 @@
+"""The parts of a run, made from its configuration: device, networks, game, optimizers, plan.
+
+Every `auto` is decided here, once, when a run begins; the reasons are told, and the run's config.toml keeps them.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from zerosum.config import PlayerConfig, RunConfig
+from zerosum.data import Store
+from zerosum.errors import UsageError, nearest
+from zerosum.games import Generation, Penalty
+from zerosum.losses import get_loss, refuse_probabilities
+from zerosum.networks import build, is_convolutional, mixes_samples
+from zerosum.penalties import PENALTIES
+from zerosum.training.checkpoint import State
+from zerosum.training.ema import Ema
+from zerosum.training.optim import Adam, Player
+from zerosum.training.plan import Plan
+from zerosum.training.schedule import Schedule
+from zerosum.version import VERSION
+
+COMPILED_STEPS = 50_000  # compiling takes 10 to 20 s and saves some 0.5 ms a step
+
+
+def choose_device(wanted: str) -> torch.device:
+    """The device called `wanted`; "auto": the first GPU there is, else the CPU. Raises `UsageError`."""
+    if wanted == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "mps" if torch.mps.is_available() else "cpu")
+    try:
+        device = torch.device(wanted)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise UsageError(
+            f"The device {wanted!r} cannot be used here: {str(error).splitlines()[0]} Take --device cpu."
+        ) from error
+    return device
+
+
+def make_game(config: RunConfig, shape: tuple[int, ...]) -> Generation:
+    """The networks and the rules of the game, on the CPU, freshly initialised. `shape`: (C, H, W) or (D,)."""
+    generator = build(config.generator.network, **network_arguments(config.generator, shape, config.latent.size))
+    discriminator = build(config.discriminator.network, **network_arguments(config.discriminator, shape))
+    at_once = config.training.micro_batch or config.training.batch
+    if at_once < 2 and (mixes_samples(generator) or mixes_samples(discriminator)):
+        raise UsageError(
+            "These networks hold BatchNorm, which needs 2 samples or more: give --training.batch 2 or more."
+        )
+    refuse_probabilities(discriminator, torch.randn(64, *shape).clamp(-1, 1))
+    for name in config.game.penalties:
+        if name not in PENALTIES:
+            raise UsageError(f"game.penalties: there is no penalty {name!r}; {nearest(name, list(PENALTIES))}.")
+    penalties = tuple(
+        Penalty(name, *PENALTIES[name], gamma=penalty.gamma, every=penalty.every)
+        for name, penalty in config.game.penalties.items()
+    )
+    if config.game.updates == "simultaneous" and config.game.discriminator_turns > 1:
+        raise UsageError(
+            "Several discriminator turns need --game.updates alternating: simultaneous ones come in pairs."
+        )
+    return Generation(
+        generator,
+        discriminator,
+        loss=get_loss(config.game.loss),
+        penalties=penalties,
+        updates=config.game.updates,
+        discriminator_turns=config.game.discriminator_turns,
+        discriminator_factor=config.game.discriminator_factor,
+        reduction=config.game.reduction,
+        latent_size=config.latent.size,
+        distribution=config.latent.distribution,
+    )
+
+
+def network_arguments(player: PlayerConfig, shape: tuple[int, ...], latent: int | None = None) -> dict[str, Any]:
+    """What `networks.build` takes besides the name; JSON-able."""
+    start = {} if latent is None else {"latent": latent}
+    return {**start, "shape": list(shape), **player.options}
+
+
+def resolve(config: RunConfig, store: Store, game: Generation, device: torch.device) -> list[str]:
+    """Put in place of every `auto` what it means here, once and for all; the reasons, a line each."""
+    training, data = config.training, config.data
+    lines = []
+    if not store.is_points:
+        channels, height, width = store.shape
+        why = f" ({data.size} asked for)" if data.size != "auto" else ""
+        lines.append(f"data: {store.name}, {len(store):,} images of {height}×{width}×{channels}{why}")
+        data.size, data.channels = f"{height}x{width}", channels
+    else:
+        if data.flip:
+            raise UsageError("--data.flip mirrors pictures, and these data are points: leave it out.")
+        lines.append(f"data: {store.name}, {len(store):,} points of {store.shape[0]} numbers")
+    training.device = str(device)
+    if training.precision == "auto":
+        fast = is_convolutional(game) and has_bf16(device)
+        training.precision = "bf16" if fast else "float32"
+        reason = (
+            "the device has it in hardware"
+            if fast
+            else ("no convolution would gain by less" if not is_convolutional(game) else "the device has no fast bf16")
+        )
+        lines.append(f"precision: {training.precision}, for {reason}")
+    if training.compile == "auto":
+        training.compile = compiles_well(config, store, game, device)
+        if training.compile:
+            lines.append("compile: yes, for many steps of a small game (the first takes some seconds)")
+    elif training.compile:
+        refuse_compiling(config, game, device)
+    if training.threads == "auto":
+        training.threads = torch.get_num_threads() if is_convolutional(game) else 1
+        lines.append(f"threads: {training.threads}, on {device}")
+    if training.ema == "auto":
+        training.ema = 10_000
+        lines.append("ema: a half-life of 10,000 images")
+    return lines
+
+
+def compiles_well(config: RunConfig, store: Store, game: Generation, device: torch.device) -> bool:
+    """Whether the run is long enough, and its game small enough, for compiled turns to win."""
+    try:
+        refuse_compiling(config, game, device)
+    except UsageError:
+        return False
+    plan = make_plan(config, store, device)
+    return plan.images is not None and plan.images // plan.batch >= COMPILED_STEPS
+
+
+def refuse_compiling(config: RunConfig, game: Generation, device: torch.device) -> None:
+    """Raise `UsageError` where turns cannot be compiled, or it was measured to bring nothing."""
+    why = ""
+    if device.type != "cpu":
+        why = "it is for the CPU"
+    elif is_convolutional(game):
+        why = "it brings nothing to convolutions on a CPU"
+    elif config.game.penalties:
+        why = "a penalty's gradient is differentiated twice, which PyTorch cannot compile"
+    elif config.training.micro_batch not in (None, config.training.batch):
+        why = "micro-batches are not compiled"
+    elif not any(shutil.which(name) for name in (os.environ.get("CXX", ""), "g++", "clang++", "cl") if name):
+        why = "there is no C++ compiler (g++ or clang++) here"
+    if why:
+        raise UsageError(f"training.compile: {why}; leave it out.")
+
+
+def has_bf16(device: torch.device) -> bool:
+    """Whether the device multiplies bfloat16 faster than float32."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device.type == "cpu":
+        capabilities: Mapping[str, Any] = torch.cpu.get_capabilities()
+        return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+    return False
+
+
+def make_state(config: RunConfig, game: Generation) -> State:
+    """Optimizers and average for a game that is where it will train."""
+    names = {id(parameter): name for name, parameter in game.named_parameters()}
+    players = []
+    for name in sorted({player for turn in game.turns for player in turn.players}):
+        rules: PlayerConfig = getattr(config, name)
+        schedule = Schedule(rules.schedule, rules.decay_from, rules.decay_to)
+        named = [(names[id(parameter)], parameter) for parameter in game.parameters_of(name)]
+        players.append(Player(name, named, Adam(rules.lr, rules.betas, rules.eps, schedule)))
+    half_life = int(config.training.ema)
+    ema = Ema(game.get_submodule(game.released), half_life, config.training.ema_ramp) if half_life else None
+    return State(game, players, ema)
+
+
+def make_plan(config: RunConfig, store: Store, device: torch.device) -> Plan:
+    """The loop's numbers."""
+    training = config.training
+    images = training.images
+    if training.epochs is not None:
+        images = max(1, round(training.epochs * len(store)))
+
+    def every(value: int | str) -> int | None:
+        return value if isinstance(value, int) else None
+
+    return Plan(
+        batch=training.batch,
+        micro_batch=training.micro_batch or training.batch,
+        images=images,
+        seconds=None if training.minutes is None else training.minutes * 60,
+        report_every=every(training.report_every),
+        checkpoint_every=every(training.checkpoint_every),
+        compiled=training.compile is True,
+        autocast=torch.bfloat16 if training.precision == "bf16" else None,
+        device=device,
+    )
+
+
+def model_config(config: RunConfig, store: Store) -> dict[str, Any]:
+    """What a released model carries with it."""
+    return {
+        "network": config.generator.network,
+        "arguments": network_arguments(config.generator, store.shape, config.latent.size),
+        "latent": {"size": config.latent.size, "distribution": config.latent.distribution},
+        "data": {
+            "name": store.name,
+            "count": len(store),
+            "shape": list(store.shape),
+            "dtype": str(store.values.dtype),
+            "low": store.low,
+            "high": store.high,
+        },
+        "recipe": config.recipe.name,
+        "zerosum": VERSION,
+    }

@@ -1,0 +1,108 @@
+"""One step of a game: each turn's gradient, its guard, its update, its records."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+
+from zerosum.errors import DivergedError
+from zerosum.games import Batch, Draw, Randomness, Turn
+from zerosum.games.game import number_of
+from zerosum.training.checkpoint import State
+from zerosum.training.compiled import Compiled
+from zerosum.training.feed import Feed
+from zerosum.training.guard import Guard, explain
+from zerosum.training.optim import norm_of
+from zerosum.training.plan import Plan
+from zerosum.training.records import Records
+
+
+class Engine:
+    """Takes the turns of `state.game` by the numbers of a plan; `records` holds what they said."""
+
+    def __init__(self, state: State, plan: Plan) -> None:
+        self.state, self.plan = state, plan
+        self.records = Records()
+        self._guard = Guard(plan.device)
+        self._compiled = Compiled(state, self._guard) if plan.compiled else None
+        self._players = {
+            turn.name: [player for player in state.players if player.name in turn.players] for turn in state.game.turns
+        }
+
+    def step(self, feed: Feed, progress: float) -> None:
+        """Every turn of the game once, in order, then the average. `progress`: the share of the run that is done."""
+        state = self.state
+        for player in state.players:
+            player.schedule(progress)
+        before = state.images
+        batches: list[tuple[Batch, Draw]] = []
+        for turn in state.game.turns:
+            for _ in range(turn.repeat):
+                if turn.shows or not batches:
+                    batches = self._batches(feed)
+                    state.images += self.plan.batch
+                if self._compiled is None:
+                    self._take(turn, batches)
+                else:
+                    seed_torch(feed.randomness, turn.name, batches[0][1].first)
+                    self.records.add_stacked(turn.name, *self._compiled.take_turn(turn, *batches[0]))
+        if state.ema is not None:
+            state.ema.update(state.images, state.images - before)
+
+    def _batches(self, feed: Feed) -> list[tuple[Batch, Draw]]:
+        first, whole, part = self.state.images, self.plan.batch, self.plan.micro_batch
+        return [
+            (feed.batch(first + offset, part), Draw(feed.randomness, first + offset, part, whole, first // whole))
+            for offset in range(0, whole, part)
+        ]
+
+    def _take(self, turn: Turn, batches: list[tuple[Batch, Draw]]) -> None:
+        """One update of the turn's players, its gradient gathered over the micro-batches."""
+        players = self._players[turn.name]
+        for player in players:
+            player.forget_gradients()
+        watched = torch.zeros((), device=self.plan.device)
+        for batch, draw in batches:
+            seed_torch(draw.randomness, turn.name, draw.first)
+            with self._autocast():
+                loss = self.state.game.play(turn.name, batch, draw)
+            total = loss.total if len(batches) == 1 else loss.total / len(batches)
+            total.backward()
+            watched += total.detach()
+            self.records.add(turn.name, loss.scalars())
+        gradients = [player.gradients() for player in players]
+        norms = {f"gradients/{player.name}": norm_of(own) for player, own in zip(players, gradients, strict=True)}
+        self.records.add(turn.name, norms)
+        called_off = self._guard.called_off(sum(norms.values(), watched), turn.name, batches[0][1])
+        for player, own in zip(players, gradients, strict=True):
+            player.step(own, called_off)
+
+    def _autocast(self) -> AbstractContextManager[object]:
+        plan = self.plan
+        return nullcontext() if plan.autocast is None else torch.autocast(plan.device.type, plan.autocast)
+
+    def stop_if_ill(self, feed: Feed) -> None:
+        """Raise `DivergedError` if a turn since the last call met NaN or infinity. A host sync."""
+        trouble = self._guard.trouble()
+        if trouble is None:
+            return
+        turn, draw = trouble
+        seed_torch(feed.randomness, turn, draw.first)
+        with self._autocast():
+            why = explain(self.state.game, turn, self._players[turn], feed.batch(draw.first, draw.count), draw)
+        self.state.images = draw.first
+        raise DivergedError(
+            f"The game diverged at image {draw.first:,}, in the {turn} turn: {why}. Nothing was updated with it; the "
+            "last checkpoint is good. Lower --generator.lr and --discriminator.lr, add --game.penalties.r1.gamma 1, or "
+            "take --training.precision float32."
+        )
+
+
+def seed_torch(randomness: Randomness, turn: str, first: int) -> None:
+    """Seed PyTorch's own generator, from which dropout and noise layers draw, anew for a turn at image `first`."""
+    seed = number_of(randomness.seed, turn, first)
+    if randomness.device.type == "cpu":
+        torch.default_generator.manual_seed(seed)
+    else:
+        torch.manual_seed(seed)

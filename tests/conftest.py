@@ -1,0 +1,87 @@
+"""What several test files share: a cache of their own, one thread, and one finished run."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+
+
+@pytest.fixture(scope="session")
+def session_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the whole session keeps decoded data."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(session_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No test reads or fills the user's cache; none leaves another number of threads behind."""
+    monkeypatch.setenv("ZEROSUM_CACHE", str(session_cache))
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def finished_run(session_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a short run of the recipe `quick` on digits: 640 images, a report each 128. Not to be written to."""
+    import zerosum
+
+    run = tmp_path_factory.mktemp("runs") / "digits-quick"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ZEROSUM_CACHE", str(session_cache))
+        settings = {"training.report_every": 128, "training.checkpoint_every": 256, "training.threads": 1}
+        zerosum.train("digits", out=run, images=640, settings=settings)
+    return run
+
+
+@dataclass(frozen=True)
+class Shell:
+    """Runs `zerosum` in processes of its own, as a user does."""
+
+    cache: Path
+    folder: Path
+
+    def environment(self) -> dict[str, str]:
+        """One thread a process; no progress bar."""
+        plain = {key: value for key, value in os.environ.items() if key not in ("FORCE_COLOR", "TTY_COMPATIBLE")}
+        return plain | {"ZEROSUM_CACHE": str(self.cache), "OMP_NUM_THREADS": "1"}
+
+    def start(self, *words: object) -> subprocess.Popen[str]:
+        """`zerosum WORDS`, going on beside us."""
+        return self.python("-m", "zerosum", *words)
+
+    def python(self, *words: object) -> subprocess.Popen[str]:
+        """`python WORDS`, going on beside us."""
+        return subprocess.Popen(
+            [sys.executable, *map(str, words)],
+            cwd=self.folder,
+            env=self.environment(),
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+
+    def run(self, *words: object, code: int = 0) -> str:
+        """`zerosum WORDS` to its end; all it printed. Fails unless it ends with `code`, or shows a traceback."""
+        return self.finish(self.start(*words), code)
+
+    @staticmethod
+    def finish(process: subprocess.Popen[str], code: int = 0) -> str:
+        """The end of a started process; all it printed."""
+        out, err = process.communicate(timeout=120)
+        assert process.returncode == code, out + err
+        assert "Traceback" not in err, err
+        return out + err
+
+
+@pytest.fixture
+def shell(session_cache: Path, tmp_path: Path) -> Shell:
+    """`zerosum` in processes, in an empty folder."""
+    return Shell(session_cache, tmp_path)

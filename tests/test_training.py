@@ -1,0 +1,332 @@
+"""What keeps a training alive, part by part; then every recipe, for a few images, and the 2-D Gaussian in full."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from conftest import Shell
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+import zerosum
+from zerosum.config import make_config, recipe_names, validate
+from zerosum.config import read_recipe as read_tables
+from zerosum.data import GAUSSIAN_COVARIANCE, GAUSSIAN_MEAN, open_data
+from zerosum.errors import DivergedError
+from zerosum.games import Batch, Draw, Generation, Penalty, Randomness
+from zerosum.losses import get_loss
+from zerosum.networks import build
+from zerosum.penalties import PENALTIES
+from zerosum.training.ema import Ema, settle
+from zerosum.training.feed import Feed
+from zerosum.training.guard import Guard, explain
+from zerosum.training.optim import Adam, Player
+from zerosum.training.schedule import Schedule
+
+# ---------------------------------------------------------------- order of the data
+
+
+def test_each_epoch_is_a_permutation_whatever_the_batch() -> None:
+    store = open_data("digits")
+    size = len(store)
+    whole = Feed(store, Randomness(3), flip=False).indices(0, 3 * size)
+    for epoch in range(3):
+        assert sorted(whole[epoch * size : (epoch + 1) * size]) == list(range(size))
+    assert (whole[:size] != whole[size : 2 * size]).mean() > 0.99
+    assert (whole[:size] != Feed(store, Randomness(4), flip=False).indices(0, size)).mean() > 0.99
+    for batch in (64, 500, 2 * size + 7):  # 1,797 is a multiple of none: batches run on across the epochs' ends
+        feed = Feed(store, Randomness(3), flip=False)
+        pieces = [feed.indices(first, min(batch, len(whole) - first)) for first in range(0, len(whole), batch)]
+        assert np.array_equal(np.concatenate(pieces), whole)
+
+
+def test_batches_are_the_store_s_rows_normalised_and_flipped_by_halves() -> None:
+    store = open_data("digits")
+    plain, flipped = (Feed(store, Randomness(3), flip=flip).batch(0, 1000).images for flip in (False, True))
+    indices = Feed(store, Randomness(3), flip=False).indices(0, 1000)
+    expected = np.asarray(store.values)[indices, ..., 0].astype(np.float32)[:, None]
+    expected = (expected - store.low) / (store.high - store.low) * 2 - 1
+    np.testing.assert_allclose(plain.numpy(), expected, atol=1e-6)
+    as_is = (flipped == plain).flatten(1).all(1)
+    mirrored = (flipped == plain.flip(-1)).flatten(1).all(1)
+    assert bool((as_is | mirrored).all())
+    assert 400 < int(mirrored.sum()) < 600
+
+
+# ---------------------------------------------------------------- schedules and averages
+
+
+@pytest.mark.parametrize(
+    ("schedule", "points"),
+    [
+        (Schedule(), {0.0: 1, 0.5: 1, 1.0: 1}),
+        (Schedule("linear", 0.5, 0.05), {0.0: 1, 0.5: 1, 0.75: 0.525, 1.0: 0.05, 1.3: 0.05}),
+        (Schedule("cosine", 0.0, 0.0), {0.0: 1, 1 / 3: 0.75, 0.5: 0.5, 1.0: 0}),
+        (Schedule("cosine", 0.2, 0.1), {0.1: 1, 0.6: 0.55, 1.0: 0.1}),
+    ],
+)
+def test_schedules_by_hand(schedule: Schedule, points: dict[float, float]) -> None:
+    for progress, factor in points.items():
+        assert schedule.at(progress) == pytest.approx(factor, abs=1e-12)
+
+
+def line(value: float) -> nn.Linear:
+    layer = nn.Linear(1, 1)
+    nn.init.constant_(layer.weight, value)
+    nn.init.constant_(layer.bias, value)
+    return layer
+
+
+@pytest.mark.parametrize("batch", [1000, 250, 10])
+def test_after_a_half_life_the_average_is_half_old_half_new(batch: int) -> None:
+    """From all weights 0, and a network that is at 8 ever since: 4 after one half-life, 6 after two, 7 after three."""
+    network = line(0.0)
+    ema = Ema(network, half_life=1000, ramp=1.0)
+    nn.init.constant_(network.weight, 8.0)
+    start = 10**6  # images seen before: the ramp is far behind
+    for half_lives, expected in ((1, 4.0), (2, 6.0), (3, 7.0)):
+        for step in range(1000 // batch):
+            ema.update(start + (half_lives - 1) * 1000 + (step + 1) * batch, batch)
+        assert float(ema.network.weight) == pytest.approx(expected, rel=1e-5)
+    assert float(ema.network.bias) == 0.0
+    assert not ema.network.weight.requires_grad
+
+
+def test_a_young_average_forgets_faster() -> None:
+    """At 100 images with a ramp of a tenth, the half-life is 10: a batch of 10 halves the distance, not 10,000's."""
+    network = line(0.0)
+    ema = Ema(network, half_life=10_000, ramp=0.1)
+    nn.init.constant_(network.weight, 8.0)
+    ema.update(100, 10)
+    assert float(ema.network.weight) == pytest.approx(4.0)
+
+
+def test_settled_statistics_are_those_of_the_latents() -> None:
+    """Mean and unbiased variance of what reaches BatchNorm, batch by batch, averaged: worked out in NumPy."""
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4, momentum=0.01), nn.Tanh(), nn.Dropout(0.5))
+    network[1].running_mean.fill_(77.0)
+    network[1].running_var.fill_(0.001)
+    batches = torch.randn(5, 32, 3).unbind()
+    settle(network, batches)
+    weight, bias = (value.detach().double().numpy() for value in network[0].parameters())
+    inside = np.stack([batch.double().numpy() @ weight.T + bias for batch in batches])
+    np.testing.assert_allclose(network[1].running_mean, inside.mean(axis=(0, 1)), rtol=1e-5)
+    np.testing.assert_allclose(network[1].running_var, inside.var(axis=1, ddof=1).mean(axis=0), rtol=1e-5)
+    assert network[1].momentum == 0.01
+    assert not any(layer.training for layer in network.modules())
+
+
+# ---------------------------------------------------------------- optimizer and guard
+
+
+def player_of(layer: nn.Module, *, lr: float = 0.01, betas: tuple[float, float] = (0.5, 0.9)) -> Player:
+    return Player("generator", layer.named_parameters(), Adam(lr, betas, 1e-8, Schedule("linear", 0.0, 0.1)))
+
+
+def update(player: Player, gradients: list[Tensor], called_off: float = 0.0) -> None:
+    player.step(gradients, torch.tensor(called_off))
+
+
+@pytest.mark.parametrize("betas", [(0.0, 0.99), (0.5, 0.999), (0.9, 0.999)])
+def test_adam_is_the_paper_s(betas: tuple[float, float]) -> None:
+    """Algorithm 1 of Kingma & Ba in float64 NumPy, over eight steps with a falling learning rate."""
+    random = np.random.default_rng(0)
+    layer = nn.Linear(4, 3)
+    player = player_of(layer, betas=betas)
+    theta = [value.detach().double().numpy().copy() for value in layer.parameters()]
+    m, v = [np.zeros_like(t) for t in theta], [np.zeros_like(t) for t in theta]
+    for t in range(1, 9):
+        progress = (t - 1) / 8
+        gradients = [random.normal(size=value.shape) * 10.0 ** random.integers(-4, 2) for value in theta]
+        player.schedule(progress)
+        update(player, [torch.from_numpy(g).float() for g in gradients])
+        rate = 0.01 * (1 - 0.9 * progress)
+        assert player.lr == pytest.approx(rate)
+        for i, g in enumerate(gradients):
+            m[i] = betas[0] * m[i] + (1 - betas[0]) * g
+            v[i] = betas[1] * v[i] + (1 - betas[1]) * g**2
+            theta[i] -= rate * (m[i] / (1 - betas[0] ** t)) / (np.sqrt(v[i] / (1 - betas[1] ** t)) + 1e-8)
+        for value, expected in zip(layer.parameters(), theta, strict=True):
+            np.testing.assert_allclose(value.detach().numpy(), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_a_step_called_off_changes_nothing() -> None:
+    layer = nn.Linear(4, 3)
+    player = player_of(layer)
+    good = [torch.ones_like(value) for value in layer.parameters()]
+    update(player, good)
+    before = copy.deepcopy((player.state(), layer.state_dict()))
+    update(player, [value * math.nan for value in good], called_off=1.0)
+    for kept, now in zip(before, (player.state(), layer.state_dict()), strict=True):
+        assert kept.keys() == now.keys()
+        assert all(torch.equal(kept[name], now[name]) for name in kept)
+    assert {float(value) for name, value in player.state().items() if name.endswith(".step")} == {1.0}
+    update(player, good)
+    assert not torch.equal(before[1]["weight"], layer.weight)
+
+
+def test_optimizer_state_goes_there_and_back() -> None:
+    one, other = nn.Linear(4, 3), nn.Linear(4, 3)
+    other.load_state_dict(one.state_dict())
+    first, second = player_of(one), player_of(other)
+    gradients = [torch.randn_like(value) for value in one.parameters()]
+    update(first, gradients)
+    other.load_state_dict(one.state_dict())
+    second.load(first.state())
+    for player in (first, second):
+        update(player, [value.flip(0) for value in gradients])
+    assert torch.equal(one.weight, other.weight)
+
+
+@pytest.mark.parametrize("poison", [math.nan, math.inf, -math.inf])
+def test_guard_remembers_the_first_turn_that_went_wrong(poison: float) -> None:
+    guard = Guard(torch.device("cpu"))
+    answers = []
+    for number, value in enumerate((1.0, -2.0, 3e38, poison, 4.0)):
+        draw = Draw(Randomness(0), number * 8, 8, 8, number)
+        answers.append(float(guard.called_off(torch.tensor(value), f"turn {number}", draw)))
+    assert answers == [0.0, 0.0, 0.0, 1.0, 1.0]
+    trouble = guard.trouble()
+    assert trouble is not None
+    assert (trouble[0], trouble[1].first) == ("turn 3", 24)
+
+
+def small_game(**options: Any) -> tuple[Generation, list[Player], Batch, Draw]:
+    torch.manual_seed(0)
+    generator = build("mlp-generator", latent=4, shape=[1, 8, 8])
+    discriminator = build("mlp-discriminator", shape=[1, 8, 8], dropout=0.0)
+    game = Generation(generator, discriminator, loss=get_loss("non-saturating"), latent_size=4, **options)
+    named = {f"discriminator.{name}": value for name, value in discriminator.named_parameters()}
+    player = Player("discriminator", named.items(), Adam(1e-3, (0.9, 0.999), 1e-8, Schedule()))
+    return game, [player], Batch(torch.rand(8, 1, 8, 8)), Draw(Randomness(0), 0, 8, 8, 0)
+
+
+def test_explain_names_the_loss() -> None:
+    game, players, batch, draw = small_game()
+    batch.images[3, 0, 2, 2] = math.inf
+    assert "loss 'discriminator'" in explain(game, "discriminator", players, batch, draw)
+
+
+def test_explain_names_the_penalty() -> None:
+    def bad(discriminator: nn.Module, images: Tensor) -> Tensor:
+        return PENALTIES["r1"].function(discriminator, images) * math.inf
+
+    game, players, batch, draw = small_game(penalties=(Penalty("r1", bad, "real", gamma=1.0),))
+    assert "penalty 'r1' is inf" in explain(game, "discriminator", players, batch, draw)
+
+
+def test_explain_names_the_tensor_whose_gradient_is_ill() -> None:
+    game, players, batch, draw = small_game()
+    weight = game.discriminator.layers[1].weight
+    weight.register_hook(lambda gradient: gradient * math.nan)
+    why = explain(game, "discriminator", players, batch, draw)
+    assert why == "the gradient of the discriminator's 'discriminator.layers.1.weight' is not finite"
+
+
+def all_finite(folder: Path) -> bool:
+    tensors = [value for file in folder.rglob("*.safetensors") for value in load_file(file).values()]
+    assert tensors
+    return all(bool(torch.isfinite(value).all()) for value in tensors if value.is_floating_point())
+
+
+def test_divergence_stops_before_it_is_applied(shell: Shell) -> None:
+    """A good run goes on with a learning rate that cannot be: exit 4, the turn and the tensor, nothing good lost."""
+    run = shell.folder / "run"
+    words = ["train", "digits", "--out", run, "--training.report-every", 64, "--training.checkpoint-every", 128]
+    words += ["--training.precision", "float32", "--training.ema", 0]
+    shell.run(*words, "--images", 256)
+    config = (run / "config.toml").read_text()
+    assert "lr = 0.001" in config
+    (run / "config.toml").write_text(config.replace("lr = 0.001", "lr = 1e30"))
+    said = shell.run("train", "--recipe", run / "config.toml", "--out", run, "--images", 512, code=4)
+    assert "diverged at image 3" in said or "diverged at image 2" in said, said
+    assert "in the both turn: the loss" in said, said
+    assert [path.name for path in sorted((run / "checkpoints").iterdir())] == ["000000128", "000000256"]
+    assert all_finite(run)
+    assert zerosum.load(run).sample(4).shape == (4, 8, 8, 1)
+    for text in (run / "records.jsonl").read_text().splitlines():
+        json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} in records.jsonl"))
+    assert json.loads((run / "status.json").read_text())["state"] == "diverged"
+    (run / "config.toml").write_text(config)
+    shell.run(*words, "--images", 512)  # and it can be mended
+    assert json.loads((run / "status.json").read_text())["state"] == "done"
+
+
+def test_divergence_is_an_error_in_python_too(tmp_path: Path) -> None:
+    settings = {"training.batch": 32, "generator.lr": 1e30, "discriminator.lr": 1e30, "training.threads": 1}
+    with pytest.raises(DivergedError, match="lower"):
+        zerosum.train("digits", recipe="gan-mlp", out=tmp_path / "run", images=320, settings=settings)
+
+
+# ---------------------------------------------------------------- recipes
+
+# What makes each recipe small: the data it was not made for, or fewer images. Everything else is as it is.
+SMALL: dict[str, tuple[str, int, dict[str, Any]]] = {
+    "dcgan-28": ("mnist-5k", 64, {"training.batch": 32}),
+    "dcgan-64": ("digits", 64, {"training.batch": 32, "data.size": "16x20"}),
+    "dcgan-dense": ("digits", 192, {}),
+    "gan-gaussian": ("gaussian", 400, {}),
+    "gan-mlp": ("digits", 320, {}),
+    "quick": ("digits", 320, {}),
+}
+
+
+def test_every_recipe_is_tried() -> None:
+    assert sorted(SMALL) == recipe_names()
+
+
+@pytest.mark.parametrize("name", sorted(SMALL))
+def test_a_recipe_leaves_a_whole_run_folder(name: str, tmp_path: Path) -> None:
+    source, images, settings = SMALL[name]
+    settings = settings | {"training.threads": 1, "training.report_every": images // 2}
+    run = zerosum.train(source, recipe=name, out=tmp_path / "run", images=images, settings=settings)
+    assert run.images >= images
+    for file in ("environment.json", "data.json", "report.html", "model/config.json", "model/README.md"):
+        assert (run.path / file).stat().st_size > 100, file
+    kept = validate(read_tables(run.path / "config.toml"))
+    assert "auto" not in (kept.training.precision, kept.training.device, kept.training.threads, kept.training.compile)
+    records = [json.loads(text) for text in (run.path / "records.jsonl").read_text().splitlines()]
+    assert len(records) == 2
+    assert records[-1]["images"] == run.images
+    assert set(records[-1]["losses"]) == set(records[-1]["gradients"]) == {"discriminator", "generator"}
+    assert {"D(x)", "D(G(z)) before"} <= set(records[-1]["outputs"])
+    assert all(0 <= value <= 1 for value in records[-1]["outputs"].values())
+    suffix = "json" if source == "gaussian" else "png"
+    assert len(list((run.path / "samples").glob(f"[0-9]*.{suffix}"))) == 3
+    assert (run.path / "samples" / f"real.{suffix}").exists()
+    assert {"losses.png", "outputs.png", "progress.webp"} <= {file.name for file in (run.path / "figures").iterdir()}
+    made, real = run.model.sample(3), np.asarray(open_data(source).values)
+    assert made.dtype == real.dtype
+    assert made.shape[1:] == ((16, 20, 1) if name == "dcgan-64" else real.shape[1:])
+
+
+def test_recipes_say_what_the_publications_say() -> None:
+    """Hand-copied from the issue: the facts a recipe stands for."""
+    mlp, dcgan = make_config("gan-mlp"), make_config("dcgan-64")
+    assert (mlp.latent.size, mlp.latent.distribution, mlp.game.updates) == (20, "uniform", "simultaneous")
+    assert (mlp.training.batch, mlp.training.epochs, mlp.generator.lr) == (64, 100, 1e-3)
+    assert (dcgan.latent.size, dcgan.generator.betas, dcgan.training.batch) == (100, (0.5, 0.999), 128)
+    assert make_config("dcgan-dense").game.discriminator_factor == 0.5
+    gaussian = make_config("gan-gaussian")
+    assert (gaussian.discriminator.lr, gaussian.generator.lr, gaussian.game.reduction) == (0.05, 0.005, "sum")
+    quick = make_config("quick")
+    assert {key: (p.gamma, p.every) for key, p in quick.game.penalties.items()} == {"r1": (0.5, 8), "r2": (0.5, 8)}
+    assert (quick.training.ema, quick.training.ema_ramp, quick.generator.decay_to) == (10_000, 0.1, 0.05)
+
+
+def test_gan_gaussian_finds_the_gaussian(tmp_path: Path) -> None:
+    run = zerosum.train(recipe="gan-gaussian", out=tmp_path / "run")
+    assert run.images == 20_000
+    points = run.model.sample(20_000).astype(np.float64)
+    np.testing.assert_allclose(points.mean(axis=0), GAUSSIAN_MEAN, atol=0.2)
+    np.testing.assert_allclose(np.cov(points, rowvar=False), GAUSSIAN_COVARIANCE, atol=1.0)
+    kept = json.loads((run.path / "data.json").read_text())
+    np.testing.assert_allclose(kept["covariance"], [[1.01, 1.95], [1.95, 4.25]])  # AᵀA by hand
