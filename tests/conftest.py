@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,17 +19,15 @@ def session_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _own_cache(session_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """No test reads or fills the user's cache; none leaves another number of threads behind."""
+def _own_cache(session_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reads or fills the user's cache. Each begins with one thread: tests may run beside each other."""
     monkeypatch.setenv("ZEROSUM_CACHE", str(session_cache))
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
 def finished_run(session_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a short run of the recipe `quick` on digits: 640 images, a report each 128. Not to be written to."""
+    """The folder of a short run of `quick` on digits: 640 images, a report each 128. Not to be written to."""
     import zerosum
 
     run = tmp_path_factory.mktemp("runs") / "digits-quick"

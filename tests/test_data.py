@@ -586,6 +586,24 @@ def test_gaussian_has_its_moments():
     assert (many[:1000] == found.values).all()
 
 
+@pytest.mark.parametrize(
+    ("name", "modes", "sigma", "spread"),
+    [("ring8", 8, 0.01, 0.5), ("grid25", 25, 0.05, 8.0)],  # the variance of the centres on each axis
+)
+def test_mixtures_have_their_modes(name, modes, sigma, spread):
+    found = open_data(name)
+    assert (found.shape, len(found), found.values.dtype) == ((2,), 100_000, np.float32)
+    centres = getattr(builtin, f"{name.upper()}_CENTRES")
+    assert centres.shape == (modes, 2)
+    assert centres.mean(0) == pytest.approx(0, abs=1e-12)
+    assert centres.var(0) == pytest.approx(spread)
+    offsets = found.values.astype(np.float64) - centres[:, None]  # (modes, 100,000, 2)
+    nearest = (offsets**2).sum(2).argmin(0)
+    assert np.bincount(nearest) / 100_000 == pytest.approx(1 / modes, rel=0.05)
+    assert np.cov(offsets[nearest, np.arange(100_000)].T) / sigma**2 == pytest.approx(np.eye(2), abs=0.02)
+    assert (builtin.mixture(centres, sigma, 100_000) == found.values).all()
+
+
 @pytest.fixture
 def mirror(tmp_path, monkeypatch, rng):
     """A set 'mnist' of two images, served on this machine; `good` says whether the hashes are right."""

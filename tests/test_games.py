@@ -103,7 +103,7 @@ def test_generator_hears_a_discriminator_that_has_won(name: str, gap: float) -> 
 
 @pytest.mark.parametrize("kind", ["dcgan-28", "mlp"], ids=["batchnorm", "dropout"])
 def test_simultaneous_losses_meet_the_same_networks(kind: str) -> None:
-    """With BatchNorm or dropout each player's gradient is still that of its own loss: none of the other's reaches it."""
+    """With BatchNorm or dropout too, each player's gradient is that of its own loss alone."""
     generator, discriminator = networks(kind)
     game = game_of(generator, discriminator, "minimax", updates="simultaneous")
     batch, draw = real_images(16), draw_of(16)

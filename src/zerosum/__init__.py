@@ -8,6 +8,8 @@
 
 from __future__ import annotations
 
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from zerosum.version import VERSION
@@ -20,14 +22,28 @@ if TYPE_CHECKING:
     from zerosum.train import train
 
 
-def __getattr__(name: str) -> Any:
-    """Import what needs PyTorch only when it is asked for: `zerosum --help` does not."""
-    if name == "train":
+class _Package(ModuleType):
+    """Imports what needs PyTorch only when it is asked for: `zerosum --help` does not.
+
+    `zerosum.train` is the function, also after the module of that name was imported: Python then puts the module in
+    the package's attribute, which is refused here.
+    """
+
+    @property
+    def train(self) -> Any:
         from zerosum.train import train
 
         return train
-    if name == "load":
+
+    @train.setter
+    def train(self, module: ModuleType) -> None:
+        """Keep the function."""
+
+    @property
+    def load(self) -> Any:
         from zerosum.model import load
 
         return load
-    raise AttributeError(f"module 'zerosum' has no attribute {name!r}")
+
+
+sys.modules[__name__].__class__ = _Package

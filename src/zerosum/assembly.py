@@ -55,7 +55,7 @@ def make_game(config: RunConfig, shape: tuple[int, ...]) -> Generation:
     refuse_probabilities(discriminator, torch.randn(64, *shape).clamp(-1, 1))
     for name in config.game.penalties:
         if name not in PENALTIES:
-            raise UsageError(f"game.penalties: there is no penalty {name!r}; {nearest(name, list(PENALTIES))}.")
+            raise UsageError(f"game.penalties: there is no penalty {name!r}; {nearest(name, list(PENALTIES))}")
     penalties = tuple(
         Penalty(name, *PENALTIES[name], gamma=penalty.gamma, every=penalty.every)
         for name, penalty in config.game.penalties.items()

@@ -209,11 +209,19 @@ def read_recipe(name: str | Path) -> dict[str, Any]:
     elif str(name) in recipe_names():
         text = (resources.files("zerosum.recipes") / f"{name}.toml").read_bytes()
     else:
-        raise UsageError(f"There is no recipe {str(name)!r}; {nearest(str(name), recipe_names())}.")
+        raise UsageError(f"There is no recipe {str(name)!r}; {nearest(str(name), recipe_names())}")
     try:
-        return tomllib.loads(text.decode("utf-8"))
+        return _underscored(tomllib.loads(text.decode("utf-8")))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"The recipe {str(name)!r} is no valid TOML: {error}.") from error
+
+
+def _underscored(tables: dict[str, Any]) -> dict[str, Any]:
+    """The same with underscores for dashes in every key."""
+    return {
+        key.replace("-", "_"): _underscored(value) if isinstance(value, dict) else value
+        for key, value in tables.items()
+    }
 
 
 def make_config(recipe: str | Path = "quick", overrides: dict[str, Any] | None = None) -> RunConfig:
@@ -229,15 +237,21 @@ def make_config(recipe: str | Path = "quick", overrides: dict[str, Any] | None =
     overrides = dict(overrides or {})
     if any(f"training.{key}" in overrides for key in ENDS):
         for key in ENDS:
-            tables.get("training", {}).pop(key, None)
+            _table(tables, "training").pop(key, None)
     if any(player + ".network" in overrides for player in ("generator", "discriminator")):
         for player in ("generator", "discriminator"):  # another network does not know this one's options
             new = overrides.get(player + ".network")
-            if new is not None and new != tables.get(player, {}).get("network"):
-                tables.get(player, {}).pop("options", None)
+            if new is not None and new != _table(tables, player).get("network"):
+                _table(tables, player).pop("options", None)
     for key, value in overrides.items():
         _put(tables, key.replace("-", "_"), value)
     return validate(tables)
+
+
+def _table(tables: dict[str, Any], name: str) -> dict[str, Any]:
+    """A section to change; an empty one where there is none, or something else, which `validate` will name."""
+    table = tables.get(name)
+    return table if isinstance(table, dict) else {}
 
 
 def validate(tables: dict[str, Any]) -> RunConfig:
@@ -259,7 +273,7 @@ def validate_section(section: type[S], tables: dict[str, Any], name: str = "") -
 def _put(tables: dict[str, Any], key: str, value: Any) -> None:
     *parents, last = key.split(".")
     if not parents:
-        raise UsageError(f"Unknown setting --{key}; {nearest(key, known_keys())}. Settings are written --section.key.")
+        raise UsageError(f"Unknown setting --{key}; {nearest(key, known_keys())} Settings are written --section.key.")
     table = tables
     for name in parents:
         table = table.setdefault(name, {})
@@ -274,7 +288,7 @@ def _in_words(item: Any, section: str) -> str:
         str(part) for part in parts if not str(part).startswith(("constrained-", "function-", "literal[", "int"))
     )
     if item["type"] == "extra_forbidden":
-        return f"Unknown setting {key!r}; {nearest(key, known_keys())}."
+        return f"Unknown setting {key!r}; {nearest(key, [*RunConfig.model_fields, *known_keys()])}"
     if item["type"] == "missing":
         return f"The setting {key!r} is missing."
     message = item["msg"].removeprefix("Value error, ")

@@ -124,7 +124,7 @@ def read_about(folder: Path, name: str) -> dict[str, Any]:
         file = folder / f"{name}.safetensors"
         if file.stat().st_size != about["file"]["bytes"] or sha256(file) != about["file"]["sha256"]:
             raise RunError(f"{file} is damaged: its size or SHA-256 is not the one {path.name} states.")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise RunError(f"{path} cannot be read: {error}.") from error
     return about
 

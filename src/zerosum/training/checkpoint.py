@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from zerosum.errors import RunError
-from zerosum.files import load_tensors, save_tensors, write_folder
+from zerosum.files import disk_errors, load_tensors, save_tensors, write_folder
 from zerosum.games import Game
 from zerosum.training.ema import Ema
 from zerosum.training.optim import Player
@@ -70,8 +70,9 @@ def save(folder: Path, state: State) -> Path:
     path = folder / f"{state.images:09d}"
     about = {"format": FORMAT, "images": state.images, "seconds": round(state.seconds, 3)}
     write_folder(path, lambda inside: save_tensors(inside, "state", state.tensors(), about))
-    for old in existing(folder)[:-KEPT]:
-        shutil.rmtree(old, ignore_errors=True)
+    with disk_errors(folder):
+        for old in existing(folder)[:-KEPT]:  # it, too, is there whole or under no such name
+            shutil.rmtree(old.rename(old.with_name(f".{old.name}.old")), ignore_errors=True)
     return path
 
 
@@ -85,6 +86,8 @@ def restore(folder: Path, state: State, note: Callable[[str], None]) -> bool:
 
     Returns False where there is none at all. Raises `RunError` where there are some and none is sound.
     """
+    for left in (*folder.glob(".*.tmp"), *folder.glob(".*.old")):
+        shutil.rmtree(left, ignore_errors=True)  # a kill in the middle of a write left it
     paths = existing(folder)
     for path in reversed(paths):
         try:

@@ -71,7 +71,8 @@ class CompiledTurn:
     ) -> None:
         self.game, self.turn, self.players, self.guard = game, turn, list(players), guard
         asking = Asking(draw.randomness, draw.first, draw.count, draw.batch, draw.turn)
-        loss = game.play(turn.name, batch, asking)
+        with torch.random.fork_rng(devices=[]):  # the first step after a resume draws what it would have drawn
+            loss = game.play(turn.name, batch, asking)
         self.asked = asking.asked
         self.names = [*loss.scalars(), *(f"gradients/{player.name}" for player in self.players)]
         self._own = [{name: leaf.detach() for name, leaf in player.parameters.items()} for player in self.players]
