@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 HEALTHY = "healthy"
+WARM = 10_000  # images: an untrained generator makes everything alike, and is not ill
 
 
 def diagnose(records: Sequence[dict[str, Any]], diversity: float | None = None) -> str:
@@ -17,7 +18,7 @@ def diagnose(records: Sequence[dict[str, Any]], diversity: float | None = None) 
     """
     if not records:
         return HEALTHY
-    if diversity is not None and diversity < 0.1:
+    if diversity is not None and diversity < 0.1 and records[-1]["images"] >= WARM:
         return (
             f"collapse: the samples differ from each other by {diversity:.0%} of what real ones do; "
             "try --game.loss relativistic with --game.penalties.r1.gamma and --game.penalties.r2.gamma, or another seed"

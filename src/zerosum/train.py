@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from zerosum.assembly import choose_device, make_game, make_plan, make_state, mo
 from zerosum.config import CHANGEABLE, ENDS, RunConfig, differences, make_config, validate
 from zerosum.config import read_recipe as read_tables
 from zerosum.data import BUILTIN, GAUSSIAN_COVARIANCE, GAUSSIAN_MEAN, Store, open_data
-from zerosum.errors import DivergedError, RunError, UsageError
+from zerosum.errors import DivergedError, RunError, UsageError, ZerosumError
 from zerosum.files import write_json, write_whole
 from zerosum.games import Randomness
 from zerosum.games.game import number_of
@@ -92,7 +93,12 @@ def train(
         display = PlainDisplay(Console())
     try:
         with RunFolder(path) as folder:
-            return _train(folder, _settle(folder, asked), display)
+            try:
+                return _train(folder, _settle(folder, asked), display)
+            except ZerosumError:
+                if not folder.config.exists():
+                    folder.abandon()
+                raise
     finally:
         display.end()
 
@@ -165,8 +171,10 @@ def _play(folder: RunFolder, state: State, feed: Feed, plan: Plan, reporter: Rep
     with Interrupts() as interrupts:
         try:
             play_on(Engine(state, plan), feed, plan, reporter, interrupts)
-        except DivergedError as error:
-            folder.status("diverged", str(error), state.images, state.seconds)
+        except ZerosumError as error:
+            stood = "diverged" if isinstance(error, DivergedError) else "stopped"
+            with suppress(RunError):  # the disk that is full for a checkpoint may be full for this too
+                folder.status(stood, str(error), state.images, state.seconds)
             raise
         display.end()
         if interrupts.number is not None:

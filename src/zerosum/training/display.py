@@ -90,7 +90,7 @@ class PlainDisplay:
     def __init__(self, console: Console) -> None:
         self.console = console
         self._remaining = Remaining(0)
-        self._left = "?"
+        self._stands = (0.0, 0.0)
         self._said = 0.0
 
     def note(self, text: str) -> None:
@@ -108,14 +108,13 @@ class PlainDisplay:
         self._remaining = Remaining(seconds)
 
     def tick(self, images: int, seconds: float, progress: float) -> None:
-        """Keep the time left."""
-        if time.monotonic() - self._said > REFRESH:
-            self._said = time.monotonic()
-            self._left = f"{min(progress, 1):.0%} done, {self._remaining.at(seconds, progress)} left"
+        """Remember how it stands."""
+        self._stands = (seconds, progress)
 
     def report(self, record: dict[str, Any]) -> None:
         """A line."""
-        self.note(f"{self._left} · {in_words(record)}")
+        seconds, progress = self._stands
+        self.note(f"{min(progress, 1):.0%} done, {self._remaining.at(seconds, progress)} left · {in_words(record)}")
 
     def end(self) -> None:
         """Nothing to take down."""

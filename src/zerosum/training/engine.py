@@ -87,15 +87,20 @@ class Engine:
         trouble = self._guard.trouble()
         if trouble is None:
             return
-        turn, draw = trouble
-        seed_torch(feed.randomness, turn, draw.first)
-        with self._autocast():
-            why = explain(self.state.game, turn, self._players[turn], feed.batch(draw.first, draw.count), draw)
-        self.state.images = draw.first
+        turn, start = trouble
+        self.state.images = start.first
+        why = "a gradient's norm is beyond float32's range"
+        for batch, draw in self._batches(feed):
+            seed_torch(feed.randomness, turn, draw.first)
+            with self._autocast():
+                found = explain(self.state.game, turn, self._players[turn], batch, draw)
+            if found is not None:
+                why = found
+                break
         raise DivergedError(
-            f"The game diverged at image {draw.first:,}, in the {turn} turn: {why}. Nothing was updated with it; the "
-            "last checkpoint is good. Lower --generator.lr and --discriminator.lr, add --game.penalties.r1.gamma 1, or "
-            "take --training.precision float32."
+            f"The game diverged at image {start.first:,}, in the {turn} turn: {why}. Nothing was updated with it, and "
+            "the last checkpoint is from before. Lower --generator.lr and --discriminator.lr, add "
+            "--game.penalties.r1.gamma 1, or take --training.precision float32."
         )
 
 

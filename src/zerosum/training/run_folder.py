@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -11,7 +12,7 @@ from typing import Any, Self
 from filelock import FileLock, Timeout
 
 from zerosum.errors import RunError
-from zerosum.files import disk_errors, write_json
+from zerosum.files import disk_errors, write_json, write_whole
 
 
 class RunFolder:
@@ -37,6 +38,13 @@ class RunFolder:
                 f"Another process trains in {self.path}. Wait for its end, stop it, or give another --out."
             ) from error
         return self
+
+    def abandon(self) -> None:
+        """Take away what is empty: a start that was refused makes no run."""
+        (self.path / ".lock").unlink(missing_ok=True)
+        for folder in (self.samples, self.checkpoints, self.path):
+            with suppress(OSError):  # it holds something: it stays
+                folder.rmdir()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -73,7 +81,7 @@ class RunFolder:
     def rewind(self, images: int) -> list[dict[str, Any]]:
         """Forget what lies beyond `images` (a killed run wrote it after its last checkpoint); return what stays."""
         kept: list[dict[str, Any]] = []
-        lines = self.records.read_text(encoding="utf-8").splitlines() if self.records.exists() else []
+        lines = self.records.read_text("utf-8", "replace").splitlines() if self.records.exists() else []
         for number, line in enumerate(lines, start=1):
             try:
                 record = json.loads(line)
@@ -81,14 +89,13 @@ class RunFolder:
                 if number == len(lines):
                     break  # torn by a kill in the middle of the write
                 raise RunError(f"{self.records}, line {number} is no JSON: {error}. Delete that line.") from error
-            if record.get("images", 0) <= images:
+            if not isinstance(record, dict) or not isinstance(record.get("images"), int):
+                raise RunError(f"{self.records}, line {number} is no record of zerosum's. Delete that line.")
+            if record["images"] <= images:
                 kept.append(record)
         if lines:
             text = "".join(json.dumps(record) + "\n" for record in kept)
-            temporary = self.records.with_name(".records.tmp")
-            with disk_errors(self.records):
-                temporary.write_text(text, encoding="utf-8")
-                temporary.replace(self.records)
+            write_whole(self.records, text)
         for sample in self.samples.glob("[0-9]*"):
             if sample.stem.isdigit() and int(sample.stem) > images:
                 sample.unlink()

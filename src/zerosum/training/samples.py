@@ -24,11 +24,10 @@ WRITABLE = {
 }
 
 
-def grid_shape(shape: tuple[int, ...], count: int = 64) -> tuple[int, int]:
+def grid_shape(shape: tuple[int, ...]) -> tuple[int, int]:
     """(rows, columns) of a report's grid of `shape` (C, H, W): 8 × 8, fewer where the tiles are large."""
-    side = max(shape[1:])
-    columns = max(2, min(8, 2048 // side))
-    return max(2, min(count // 8, columns)), columns
+    side = min(8, max(2, 2048 // max(shape[1:])))
+    return side, side
 
 
 def tile(images: np.ndarray, rows: int, columns: int) -> np.ndarray:
@@ -39,8 +38,11 @@ def tile(images: np.ndarray, rows: int, columns: int) -> np.ndarray:
 
 
 def write_grid(path: Path, images: np.ndarray, low: float, high: float) -> None:
-    """Write `path` (.png) of (N, H, W, C) values `low` to `high` as 8-bit tiles, and grid.json beside it."""
-    rows, columns = grid_shape((images.shape[3], *images.shape[1:3]), len(images))
+    """Write `path` (.png) of (N, H, W, C) values `low` to `high`, N as `grid_shape` has it, as 8-bit tiles.
+
+    The geometry goes to grid.json beside it.
+    """
+    rows, columns = grid_shape((images.shape[3], *images.shape[1:3]))
     eight_bit = ((tile(images, rows, columns).astype(np.float32) - low) * (255 / (high - low))).round().clip(0, 255)
     sheet = picture(eight_bit.astype(np.uint8), 0, 255)
     if sheet.mode == "LA":
