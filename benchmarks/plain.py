@@ -244,7 +244,9 @@ KERAS = {"eps": 1e-7}
 RECIPES = {
     "gan-mlp": Settings(gan_mlp_networks, generator_first, uniform, 64, (1e-3, 1e-3), KERAS),
     "gan-gaussian": Settings(gan_gaussian_networks, summed, lambda count: torch.randn(count, 2), 8, (0.005, 0.05)),
-    "dcgan-28": Settings(dcgan_28_networks, generator_first, uniform, 128, (2e-4, 2e-4), KERAS),
+    "dcgan-28": Settings(
+        dcgan_28_networks, generator_first, uniform, 128, (2e-4, 2e-4), {"betas": (0.5, 0.999), **KERAS}
+    ),
     "dcgan-64": Settings(
         dcgan_64_networks,
         discriminator_first,

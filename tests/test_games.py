@@ -13,11 +13,10 @@ from hypothesis import strategies as st
 from scipy import stats
 from torch import Tensor, nn
 
-from zerosum.games import Batch, Draw, Generation, Loss, Penalty, Randomness
+from zerosum.games import Batch, Draw, Generation, Loss, Randomness, make_penalty
 from zerosum.games.game import BLOCK, latent_rows
 from zerosum.losses import LOSSES, get_loss
 from zerosum.networks import build
-from zerosum.penalties import PENALTIES
 
 SHAPE = (1, 8, 8)
 LATENT = 6
@@ -157,7 +156,7 @@ def test_penalties_come_each_so_many_turns(every: int, updates: str) -> None:
     torch.manual_seed(0)
     layer = nn.Linear(3, 1, bias=False)
     gamma, squared = 0.6, float(layer.weight.detach().square().sum())
-    penalties = tuple(Penalty(name, *PENALTIES[name], gamma=gamma, every=every) for name in ("r1", "r2"))
+    penalties = tuple(make_penalty(name, None, weight=gamma / 2, every=every, options={}) for name in ("r1", "r2"))
     discriminator = nn.Sequential(layer, nn.Flatten(0))
     plain, penalised = (
         game_of(nn.Linear(LATENT, 3), discriminator, penalties=chosen, updates=updates) for chosen in ((), penalties)
@@ -194,7 +193,7 @@ def test_micro_batches_gather_the_gradient_of_the_batch(reduction: str, updates:
         torch.manual_seed(1)
         generator = build("mlp-generator", latent=LATENT, shape=SHAPE)
         discriminator = build("mlp-discriminator", shape=SHAPE, dropout=0.0)
-        penalty = Penalty("r1", *PENALTIES["r1"], gamma=1.0, every=2)
+        penalty = make_penalty("r1", None, weight=0.5, every=2, options={})
         return game_of(generator, discriminator, penalties=(penalty,), updates=updates, reduction=reduction)
 
     for name in [turn.name for turn in fresh().turns]:

@@ -14,14 +14,14 @@ import torch
 
 from zerosum.config import PlayerConfig, RunConfig
 from zerosum.data import Store
-from zerosum.errors import UsageError, nearest
-from zerosum.games import Generation, Penalty
+from zerosum.errors import UsageError
+from zerosum.games import Generation, make_penalty
 from zerosum.losses import get_loss, refuse_probabilities
 from zerosum.networks import build, is_convolutional, mixes_samples
-from zerosum.penalties import PENALTIES
+from zerosum.penalties import mixing_warning, spectral_normalise
 from zerosum.training.checkpoint import State
 from zerosum.training.ema import Ema
-from zerosum.training.optim import Adam, Player
+from zerosum.training.optim import Adam, Player, RmsProp
 from zerosum.training.plan import Plan
 from zerosum.training.schedule import Schedule
 from zerosum.version import VERSION
@@ -53,21 +53,17 @@ def make_game(config: RunConfig, shape: tuple[int, ...]) -> Generation:
             "These networks hold BatchNorm, which needs 2 samples or more: give --training.batch 2 or more."
         )
     refuse_probabilities(discriminator, torch.randn(64, *shape).clamp(-1, 1))
-    for name in config.game.penalties:
-        if name not in PENALTIES:
-            raise UsageError(f"game.penalties: there is no penalty {name!r}; {nearest(name, list(PENALTIES))}")
+    refuse_nonsense(config)
+    if config.discriminator.spectral:
+        spectral_normalise(discriminator)
     penalties = tuple(
-        Penalty(name, *PENALTIES[name], gamma=penalty.gamma, every=penalty.every)
-        for name, penalty in config.game.penalties.items()
+        make_penalty(name, discriminator, weight=asked.factor, every=asked.every, options=asked.options)
+        for name, asked in config.game.penalties.items()
     )
-    if config.game.updates == "simultaneous" and config.game.discriminator_turns > 1:
-        raise UsageError(
-            "Several discriminator turns need --game.updates alternating: simultaneous ones come in pairs."
-        )
     return Generation(
         generator,
         discriminator,
-        loss=get_loss(config.game.loss),
+        loss=get_loss(config.game.loss, **config.game.loss_options),
         penalties=penalties,
         updates=config.game.updates,
         discriminator_turns=config.game.discriminator_turns,
@@ -75,7 +71,29 @@ def make_game(config: RunConfig, shape: tuple[int, ...]) -> Generation:
         reduction=config.game.reduction,
         latent_size=config.latent.size,
         distribution=config.latent.distribution,
+        one_pass=None if config.game.one_pass == "auto" else config.game.one_pass,
     )
+
+
+def refuse_nonsense(config: RunConfig) -> None:
+    """Raise `UsageError`, with the remedy, for settings that make no sense together."""
+    game = config.game
+    if game.updates == "simultaneous" and game.discriminator_turns > 1:
+        raise UsageError(
+            "Several discriminator turns need --game.updates alternating: simultaneous ones come in pairs."
+        )
+    if config.generator.spectral or config.generator.clip:
+        raise UsageError("generator.spectral and generator.clip: they constrain a discriminator; leave them out.")
+    if config.discriminator.clip and game.penalties:
+        names = ", ".join(game.penalties)
+        raise UsageError(f"Weight clipping and the penalty {names} constrain the same slopes: take one of the two.")
+    if game.loss == "wasserstein" and not (
+        game.penalties or config.discriminator.clip or config.discriminator.spectral
+    ):
+        raise UsageError(
+            "A Wasserstein critic without a constraint grows without end: add --game.penalties.gradient.weight 10, "
+            "--discriminator.clip 0.01 or --discriminator.spectral."
+        )
 
 
 def network_arguments(player: PlayerConfig, shape: tuple[int, ...], latent: int | None = None) -> dict[str, Any]:
@@ -98,6 +116,9 @@ def resolve(config: RunConfig, store: Store, game: Generation, device: torch.dev
             raise UsageError("--data.flip mirrors pictures, and these data are points: leave it out.")
         lines.append(f"data: {store.name}, {len(store):,} points of {store.shape[0]} numbers")
     training.device = str(device)
+    per_sample = {"gradient", "dragan"} & config.game.penalties.keys()
+    if per_sample and (warning := mixing_warning(game.discriminator)):
+        lines.append(f"warning: {warning}")
     if training.precision == "auto":
         fast = is_convolutional(game) and has_bf16(device)
         training.precision = "bf16" if fast else "float32"
@@ -139,6 +160,8 @@ def refuse_compiling(config: RunConfig, game: Generation, device: torch.device) 
         why = "it is for the CPU"
     elif is_convolutional(game):
         why = "it brings nothing to convolutions on a CPU"
+    elif "rmsprop" in (config.generator.optimizer, config.discriminator.optimizer) or config.discriminator.clip:
+        why = "RMSprop and weight clipping are not compiled"
     elif config.game.penalties:
         why = "a penalty's gradient is differentiated twice, which PyTorch cannot compile"
     elif config.training.micro_batch not in (None, config.training.batch):
@@ -167,10 +190,17 @@ def make_state(config: RunConfig, game: Generation) -> State:
         rules: PlayerConfig = getattr(config, name)
         schedule = Schedule(rules.schedule, rules.decay_from, rules.decay_to)
         named = [(names[id(parameter)], parameter) for parameter in game.parameters_of(name)]
-        players.append(Player(name, named, Adam(rules.lr, rules.betas, rules.eps, schedule)))
+        players.append(Player(name, named, optimizer_of(rules, schedule), rules.clip))
     half_life = int(config.training.ema)
     ema = Ema(game.get_submodule(game.released), half_life, config.training.ema_ramp) if half_life else None
     return State(game, players, ema)
+
+
+def optimizer_of(rules: PlayerConfig, schedule: Schedule) -> Adam | RmsProp:
+    """The update rule a player's section asks for."""
+    if rules.optimizer == "rmsprop":
+        return RmsProp(rules.lr, rules.alpha, rules.eps, schedule)
+    return Adam(rules.lr, rules.betas, rules.eps, schedule)
 
 
 def make_plan(config: RunConfig, store: Store, device: torch.device) -> Plan:

@@ -79,20 +79,39 @@ class DataConfig(Section):
 
 
 class PenaltyConfig(Section):
-    """One gradient penalty: `every · gamma/2 · penalty`, added at every `every`-th turn of the discriminator."""
+    """One penalty: `every · weight · penalty`, added at every `every`-th turn of the discriminator."""
 
-    gamma: float = Field(gt=0, description="weight; the term is gamma/2 times the penalty")
+    gamma: float | None = Field(None, gt=0, description="twice the weight, as R1 and R2 are published")
+    weight: float | None = Field(None, gt=0, description="the factor itself; without either, the published one")
     every: int = Field(1, ge=1, description="lazy regularisation: each how many discriminator turns")
+    options: dict[str, Any] = Field({}, description="the penalty's own")
+
+    @model_validator(mode="after")
+    def _one_factor(self) -> PenaltyConfig:
+        if self.gamma is not None and self.weight is not None:
+            raise ValueError("give gamma or weight, not both: gamma is twice the weight")
+        return self
+
+    @property
+    def factor(self) -> float | None:
+        """The weight, where one is given."""
+        return self.weight if self.gamma is None else self.gamma / 2
 
 
 class GameConfig(Section):
     """Who plays whom, and for what."""
 
     kind: Literal["generation"] = Field("generation", description="the game")
-    loss: str = Field("relativistic", description="minimax, non-saturating or relativistic")
-    penalties: dict[str, PenaltyConfig] = Field({}, description="by name: r1, r2")
+    loss: str = Field("relativistic", description="minimax, non-saturating, relativistic, hinge, wasserstein …")
+    loss_options: dict[str, float] = Field({}, description="the loss's own: real_label, flips, a, b, c")
+    penalties: dict[str, PenaltyConfig] = Field(
+        {}, description="by name: r1, r2, r1_difference, r2_difference, gradient, dragan"
+    )
     updates: Literal["alternating", "simultaneous"] = Field(
         "alternating", description="each player after the other, or both from the same networks"
+    )
+    one_pass: bool | Auto = Field(
+        "auto", description="simultaneous updates from one pass of the fakes; auto: where nothing differs by it"
     )
     discriminator_turns: int = Field(1, ge=1, description="discriminator turns for one of the generator")
     discriminator_factor: float = Field(
@@ -108,10 +127,13 @@ class PlayerConfig(Section):
 
     network: str = Field(description="registered name of the architecture")
     options: dict[str, Any] = Field({}, description="the network's own keyword arguments")
-    optimizer: Literal["adam"] = Field("adam", description="adam")
+    spectral: bool = Field(False, description="spectral normalisation of every layer (the discriminator's)")
+    clip: float = Field(0.0, ge=0, description="after each update weights are put back into [-clip, clip]; 0: never")
+    optimizer: Literal["adam", "rmsprop"] = Field("adam", description="adam or rmsprop")
     lr: float = Field(2e-4, gt=0, description="learning rate")
     betas: tuple[float, float] = Field((0.9, 0.999), description="Adam's two decay rates")
-    eps: float = Field(1e-8, gt=0, description="Adam's epsilon")
+    alpha: float = Field(0.99, ge=0, lt=1, description="RMSprop's decay rate")
+    eps: float = Field(1e-8, gt=0, description="the optimizer's epsilon")
     schedule: Literal["constant", "linear", "cosine"] = Field("constant", description="of the learning rate")
     decay_from: float = Field(0.0, ge=0, lt=1, description="share of the run after which the rate decays")
     decay_to: float = Field(0.0, ge=0, le=1, description="the rate at the end, as a share of lr")

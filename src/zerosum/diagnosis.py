@@ -9,11 +9,12 @@ HEALTHY = "healthy"
 WARM = 10_000  # images: an untrained generator makes everything alike, and is not ill
 
 
-def diagnose(records: Sequence[dict[str, Any]], diversity: float | None = None) -> str:
+def diagnose(records: Sequence[dict[str, Any]], diversity: float | None = None, *, certain: bool = True) -> str:
     """A verdict on the newest of `records` in words: "healthy", or the illness, its evidence and a remedy.
 
     Args:
         records: the lines of records.jsonl so far, the newest last.
+        certain: whether the discriminator's outputs are probabilities, so that being sure means having won.
         diversity: mean deviation between the report's samples, as a share of that between real ones.
     """
     if not records:
@@ -24,7 +25,8 @@ def diagnose(records: Sequence[dict[str, Any]], diversity: float | None = None) 
             "try --game.loss relativistic with --game.penalties.r1.gamma and --game.penalties.r2.gamma, or another seed"
         )
     recent = records[-3:]
-    outputs = [record["outputs"] for record in recent if "D(x)" in record.get("outputs", {})]
+    # A critic's outputs are ranks: a good one ranks every real image over every fake, and the game is well.
+    outputs = [record["outputs"] for record in recent if "D(x)" in record.get("outputs", {})] if certain else []
     won = [item["D(x)"] > 0.99 and item["D(G(z)) before"] < 0.01 for item in outputs]
     if len(won) == 3 and all(won):
         last = outputs[-1]

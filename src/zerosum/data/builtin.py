@@ -1,4 +1,4 @@
-"""The sets that have a name: two that are made or shipped with packages, two that are looked for and downloaded.
+"""The sets that have a name: made here, shipped with packages, or looked for and downloaded.
 
 A name always means the built-in set, so that a command means the same in every folder; a folder that happens to be
 called `mnist` is given as `./mnist`.
@@ -32,6 +32,15 @@ GAUSSIAN_MATRIX = np.array([[1.0, 2.0], [-0.1, 0.5]])
 GAUSSIAN_MEAN = np.array([1.0, 2.0])
 GAUSSIAN_COVARIANCE = GAUSSIAN_MATRIX.T @ GAUSSIAN_MATRIX  # x is a row: cov(zA + b) = AᵀA
 GAUSSIAN_COUNT = 1000
+
+# The ring and the grid of VEEGAN, https://arxiv.org/abs/1705.07761, and PacGAN, https://arxiv.org/abs/1712.04086,
+# section 4.1: equally likely modes, isotropic, with these standard deviations.
+RING8_CENTRES = np.array([(np.cos(angle), np.sin(angle)) for angle in np.arange(8) * (np.pi / 4)])
+RING8_SIGMA = 0.01
+GRID25_CENTRES = np.array([(x, y) for x in range(-4, 5, 2) for y in range(-4, 5, 2)], dtype=np.float64)
+GRID25_SIGMA = 0.05
+MIXTURES = {"ring8": (RING8_CENTRES, RING8_SIGMA), "grid25": (GRID25_CENTRES, GRID25_SIGMA)}
+MIXTURE_COUNT = 100_000
 
 DEBIAN = Path("/usr/share/datasets")
 MAX_DOWNLOAD = 64 * 2**20
@@ -87,13 +96,16 @@ FASHION_CLASSES = (
 )
 DIGIT_CLASSES = tuple("0123456789")
 DEMO = "pip install 'zerosum[demo]'"
-BUILTIN = ("gaussian", "digits", "mnist-5k", *PUBLISHED)
+BUILTIN = ("gaussian", *MIXTURES, "digits", "mnist-5k", *PUBLISHED)
 
 
 def open_builtin(name: str, root: Path | None, progress: Progress | None) -> Arrays:
     """The set called `name` (one of BUILTIN). Raises DataError where it cannot be had."""
     if name == "gaussian":
         return Arrays(name, "points", from_memory(f"gaussian {GAUSSIAN_COUNT}", gaussian(GAUSSIAN_COUNT)))
+    if name in MIXTURES:
+        points = mixture(*MIXTURES[name], MIXTURE_COUNT)
+        return Arrays(name, "points", from_memory(f"{name} {MIXTURE_COUNT}", points))
     if name == "digits":
         # scikit-learn's load_digits reads this file; importing scikit-learn for it takes two seconds.
         return _carried(name, "sklearn", "datasets/data/digits.csv.gz", (1797, 8, 8), 16.0)
@@ -109,6 +121,17 @@ def gaussian(count: int) -> Array:
     """(count, 2) float32 points x = zA + b, z ~ N(0, I), from a fixed seed."""
     noise = np.random.default_rng(0).standard_normal((count, 2))
     points: Array = (noise @ GAUSSIAN_MATRIX + GAUSSIAN_MEAN).astype(np.float32)
+    return points
+
+
+def mixture(centres: Array, sigma: float, count: int) -> Array:
+    """(count, D) float32 points of equally likely Gaussians at `centres` (K, D), of deviation `sigma` on every axis.
+
+    Independent draws from a fixed seed.
+    """
+    draw = np.random.default_rng(0)
+    places = centres[draw.integers(len(centres), size=count)]
+    points: Array = (places + sigma * draw.standard_normal(places.shape)).astype(np.float32)
     return points
 
 

@@ -126,11 +126,20 @@ class Draw:
         """This turn's latents, (count, size)."""
         return latent_rows(self.randomness, stream, self.first, self.count, size, distribution)
 
+    def shares(self, stream: str, columns: int) -> Tensor:
+        """(count, columns) numbers, uniform in [0, 1)."""
+
+        def uniform(generator: np.random.Generator, rows: int) -> np.ndarray:
+            return generator.random((rows, columns), dtype=np.float32)
+
+        return self.randomness.rows(f"{stream}/{columns}", self.first, self.count, uniform)
+
 
 class Game(nn.Module):
     """The networks that play, and the loss of each turn. The loop knows only what stands here."""
 
     turns: tuple[Turn, ...]
+    certain: bool = True  # whether the discriminator's outputs are probabilities, 1 where it is sure
     released: str  # the submodule that makes samples: it is averaged (EMA), sampled at reports, and shipped
 
     def parameters_of(self, player: str) -> Iterable[nn.Parameter]:

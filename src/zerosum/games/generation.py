@@ -9,31 +9,20 @@ turns the generator draws anew.
 *Simultaneous* updates: both players' gradients belong to the same networks. Where no layer of the discriminator mixes
 samples and its loss has a slope everywhere, one backward pass serves both: with f_i = D(G(z_i)), the discriminator's
 loss sends a_i·∂f_i/∂x_i to fake i, the generator needs b_i·∂f_i/∂x_i, where a_i and b_i are the derivatives of the two
-losses by the logit f_i. So the gradient that reaches fake i is scaled by b_i / a_i.
+losses by the logit f_i. So the gradient that reaches fake i is scaled by b_i / a_i. Where that is the same number for
+all fakes, as in the Wasserstein game, it is right for a discriminator that mixes samples too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
 
+from zerosum.errors import UsageError
 from zerosum.games.game import Batch, Draw, Game, Loss, Turn, frozen
+from zerosum.games.terms import Penalty
 from zerosum.losses import AdversarialLoss
 from zerosum.networks import mixes_samples
-
-
-@dataclass(frozen=True)
-class Penalty:
-    """`every · gamma/2 · function(discriminator, batch)` at each `every`-th turn, on the `side` "real" or "fake"."""
-
-    name: str
-    function: Callable[[nn.Module, Tensor], Tensor]
-    side: str
-    gamma: float
-    every: int = 1
 
 
 class Generation(Game):
@@ -49,6 +38,10 @@ class Generation(Game):
         discriminator_factor: factor on the discriminator's loss (0.5: the mean of its two halves).
         reduction: "mean" or "sum" of a loss over the batch.
         latent_size, distribution: what the generator starts from.
+        one_pass: simultaneous updates from one judgement of the fakes, with the same dropout for both players; None:
+            where there is no dropout and it is exact.
+
+    Raises `UsageError` where one pass is asked for and would not be exact.
     """
 
     def __init__(
@@ -64,6 +57,7 @@ class Generation(Game):
         reduction: str = "mean",
         latent_size: int = 64,
         distribution: str = "normal",
+        one_pass: bool | None = None,
     ) -> None:
         super().__init__()
         self.generator = generator
@@ -75,8 +69,16 @@ class Generation(Game):
         self.latent_size = latent_size
         self.distribution = distribution
         self.released = "generator"
+        self.certain = not loss.linear
         self.mixes = mixes_samples(discriminator)
-        self.random = any(isinstance(layer, nn.Dropout) and layer.p > 0 for layer in discriminator.modules())
+        exact = loss.smooth and (loss.linear or not self.mixes)
+        if one_pass and not exact:
+            raise UsageError(
+                f"game.one_pass: with the loss {loss.name!r} and a discriminator that mixes samples (BatchNorm) one "
+                "pass is not exact; leave it out."
+            )
+        drops = any(isinstance(layer, nn.Dropout) and layer.p > 0 for layer in discriminator.modules())
+        self.one_pass = exact and not drops if one_pass is None else one_pass
         if updates == "simultaneous":
             self.turns = (Turn("both", ("generator", "discriminator")),)
         else:
@@ -100,9 +102,7 @@ class Generation(Game):
             return self._discriminator_turn(batch.images, draw)
         if turn == "generator":
             return self._generator_turn(batch.images, draw)
-        if self.mixes or self.random or not self.loss.smooth:
-            return self._both_apart(batch.images, draw)
-        return self._both_shared(batch.images, draw)
+        return self._both_shared(batch.images, draw) if self.one_pass else self._both_apart(batch.images, draw)
 
     def _make_fakes(self, draw: Draw, stream: str = "latent") -> Tensor:
         return self.sample(draw.latents(self.latent_size, self.distribution, stream))
@@ -122,6 +122,10 @@ class Generation(Game):
         with torch.no_grad():
             return fake_logits, self.discriminator(real).float()
 
+    def _discriminator_loss(self, real_logits: Tensor, fake_logits: Tensor, draw: Draw) -> Tensor:
+        chance = (draw.shares("flips", 2),) if self.loss.flips else ()
+        return self.loss.discriminator_loss(real_logits, fake_logits, *chance)
+
     def _scale(self, draw: Draw) -> float:
         return float(draw.batch) if self.reduction == "sum" else 1.0
 
@@ -133,7 +137,7 @@ class Generation(Game):
             with torch.no_grad():
                 fake = self._make_fakes(draw)
         real_logits, fake_logits = self._judge(real, fake.detach())
-        loss = self.loss.discriminator_loss(real_logits, fake_logits)
+        loss = self._discriminator_loss(real_logits, fake_logits, draw)
         total, parts = self._with_penalties(loss, real, fake.detach(), draw)
         outputs = self._outputs(real_logits, fake_logits)
         return Loss(total, {"discriminator": loss.detach()}, parts, outputs)
@@ -156,7 +160,7 @@ class Generation(Game):
         judged, beside = self._judge_for_generator(real, fake)
         generator_loss = self.loss.generator_loss(judged, beside)
         real_logits, fake_logits = self._judge(real, fake.detach())
-        loss = self.loss.discriminator_loss(real_logits, fake_logits)
+        loss = self._discriminator_loss(real_logits, fake_logits, draw)
         total, parts = self._with_penalties(loss, real, fake.detach(), draw)
         return Loss(
             total + generator_loss * self._scale(draw),
@@ -173,7 +177,7 @@ class Generation(Game):
         f = fake_logits.detach().requires_grad_()
         generator_loss = self.loss.generator_loss(f, r.detach())
         (b,) = torch.autograd.grad(generator_loss, f)
-        loss = self.loss.discriminator_loss(r, f)
+        loss = self._discriminator_loss(r, f, draw)
         (a,) = torch.autograd.grad(loss, f)
         # Where D is all but sure, a_i dies away and b_i does not: what is sent stays above 1e-12 b_i, so that the
         # generator hears it in full; D does not notice, for Adam's epsilon is larger by far.
@@ -181,7 +185,7 @@ class Generation(Game):
         sent = torch.where(a.abs() < floor, floor.copysign(a), a)
         ratio = torch.nan_to_num(b / sent, nan=0.0) / self.discriminator_factor
         fake.register_hook(lambda gradient: gradient * ratio.to(gradient.dtype).view(-1, *[1] * (gradient.ndim - 1)))
-        loss = self.loss.discriminator_loss(real_logits, fake_logits)
+        loss = self._discriminator_loss(real_logits, fake_logits, draw)
         loss = loss + ((sent - a) * (fake_logits - f.detach())).sum()  # adds to the slope, and 0 to the value
         total, parts = self._with_penalties(loss, real, fake.detach(), draw)
         return Loss(
@@ -196,8 +200,8 @@ class Generation(Game):
         parts = {}
         for penalty in self.penalties:
             if draw.turn % penalty.every == 0:
-                value = penalty.function(self.discriminator, real if penalty.side == "real" else fake)
-                total = total + value * (penalty.every * penalty.gamma / 2)
+                value = penalty.function(self.discriminator, real, fake, draw)
+                total = total + value * (penalty.every * penalty.weight)
                 parts[penalty.name] = value.detach()
         return total, parts
 

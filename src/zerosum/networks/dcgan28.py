@@ -86,9 +86,10 @@ class DCGAN28Discriminator(nn.Module):
 
     Args:
         shape: (C, H, W) of the images.
+        dropout: share of the features dropped after the second and the third convolution.
     """
 
-    def __init__(self, shape: Sequence[int]):
+    def __init__(self, shape: Sequence[int], *, dropout: float = 0.3):
         super().__init__()
         channels, height, width = check_images(shape, "dcgan-28-discriminator", least=4, multiple=4)
         layers: list[nn.Module] = []
@@ -99,7 +100,7 @@ class DCGAN28Discriminator(nn.Module):
                 nn.LeakyReLU(SLOPE),
             ]
             if stride == 2:
-                layers.append(Dropout(0.3))
+                layers.append(Dropout(dropout))
         area = height // 4 * (width // 4)
         last = nn.Linear(area * 256, 1)
         self.layers = nn.Sequential(*layers, FromMap(), last)

@@ -18,7 +18,7 @@ from torch.func import functional_call, grad
 from zerosum.games import Batch, Draw, Game, Turn
 from zerosum.training.checkpoint import State
 from zerosum.training.guard import Guard
-from zerosum.training.optim import Player
+from zerosum.training.optim import Adam, Player
 
 
 @dataclass
@@ -78,6 +78,7 @@ class CompiledTurn:
         self._own = [{name: leaf.detach() for name, leaf in player.parameters.items()} for player in self.players]
         mine = {name for own in self._own for name in own}
         self._others = {name: leaf.detach() for name, leaf in game.named_parameters() if name not in mine}
+        self._rules = [player.rule for player in self.players if isinstance(player.rule, Adam)]
         self._rates = [torch.zeros((), device=batch.images.device) for _ in self.players]
         self._compiled = torch.compile(self._update, fullgraph=True, dynamic=False)
 
@@ -117,14 +118,14 @@ class CompiledTurn:
         watched[0].add_(value - value)
         go = watched[0].eq(0)
         watched[1].add_(1 - go.float())
-        for player, some, mine, state, rate in zip(self.players, gradients, own, moments, rates, strict=True):
-            beta1, beta2 = player.rule.betas
+        for rule, some, mine, state, rate in zip(self._rules, gradients, own, moments, rates, strict=True):
+            beta1, beta2 = rule.betas
             for position, (name, g) in enumerate(some.items()):
                 first, second, step = (state[key][position] for key in ("exp_avg", "exp_avg_sq", "step"))
                 step.add_(go.float())
                 first.copy_(torch.where(go, first + (g - first) * (1 - beta1), first))
                 second.copy_(torch.where(go, second + (g * g - second) * (1 - beta2), second))
-                denominator = (second / (1 - beta2**step)).sqrt() + player.rule.eps
+                denominator = (second / (1 - beta2**step)).sqrt() + rule.eps
                 mine[name].copy_(
                     torch.where(go, mine[name] - rate * (first / (1 - beta1**step)) / denominator, mine[name])
                 )

@@ -11,34 +11,96 @@ from torch.optim.adam import adam
 
 from zerosum.training.schedule import Schedule
 
+Moments = dict[str, list[Tensor]]  # by kind, in the order of the parameters
+
 
 @dataclass(frozen=True)
 class Adam:
-    """Kingma & Ba, "Adam", ICLR 2015, https://arxiv.org/abs/1412.6980; torch's fused form, float32 moments."""
+    """Kingma & Ba, "Adam", ICLR 2015, https://arxiv.org/abs/1412.6980; torch's fused form, float32 moments.
+
+    PyTorch's functional form: the `Optimizer` class around it costs more than the update of a small network.
+    """
 
     lr: float
     betas: tuple[float, float]
     eps: float
     schedule: Schedule
 
+    def begin(self, leaves: list[Tensor]) -> Moments:
+        """Moments before the first step."""
+        return {
+            "exp_avg": [torch.zeros_like(leaf, requires_grad=False) for leaf in leaves],
+            "exp_avg_sq": [torch.zeros_like(leaf, requires_grad=False) for leaf in leaves],
+            "step": [torch.zeros((), device=leaf.device) for leaf in leaves],
+        }
+
+    def update(
+        self, leaves: list[Tensor], gradients: list[Tensor], moments: Moments, lr: float, called_off: Tensor
+    ) -> None:
+        """One step in place; none where the scalar `called_off` is 1: the fused kernel reads it on the device."""
+        adam(
+            leaves,
+            gradients,
+            moments["exp_avg"],
+            moments["exp_avg_sq"],
+            [],
+            moments["step"],
+            foreach=False,
+            fused=True,
+            found_inf=called_off,
+            amsgrad=False,
+            beta1=self.betas[0],
+            beta2=self.betas[1],
+            lr=lr,
+            weight_decay=0.0,
+            eps=self.eps,
+            maximize=False,
+        )
+
+
+@dataclass(frozen=True)
+class RmsProp:
+    """Tieleman & Hinton, "RMSProp", Coursera lecture 6.5, 2012: x ← x − lr·g/(√v + eps), v the average of g².
+
+    `alpha` is v's decay rate. PyTorch has no fused form, so a step that is called off is one of length zero.
+    """
+
+    lr: float
+    alpha: float
+    eps: float
+    schedule: Schedule
+
+    def begin(self, leaves: list[Tensor]) -> Moments:
+        """Moments before the first step."""
+        return {"square_avg": [torch.zeros_like(leaf, requires_grad=False) for leaf in leaves]}
+
+    def update(
+        self, leaves: list[Tensor], gradients: list[Tensor], moments: Moments, lr: float, called_off: Tensor
+    ) -> None:
+        """One step in place; none where the scalar `called_off` is 1."""
+        go = 1 - called_off
+        for leaf, gradient, square in zip(leaves, gradients, moments["square_avg"], strict=True):
+            g = torch.nan_to_num(gradient)
+            square.lerp_(g * g, go * (1 - self.alpha))
+            leaf.sub_(g / (square.sqrt() + self.eps) * (go * lr))
+
 
 class Player:
     """The parameters one optimizer updates, by name, and that optimizer's moments.
 
-    PyTorch's functional form of Adam: the `Optimizer` class around it costs more than the update of a small network.
+    `clip`: after each update every weight is put back into [-clip, clip] (WGAN's constraint); 0: never.
     """
 
-    def __init__(self, name: str, parameters: Iterable[tuple[str, nn.Parameter]], rule: Adam) -> None:
+    def __init__(
+        self, name: str, parameters: Iterable[tuple[str, nn.Parameter]], rule: Adam | RmsProp, clip: float = 0.0
+    ) -> None:
         self.name = name
         self.rule = rule
+        self.clip = clip
         self.lr = rule.lr
         self.parameters = dict(parameters)
         self._leaves: list[Tensor] = list(self.parameters.values())
-        self.moments = {
-            "exp_avg": [torch.zeros_like(leaf, requires_grad=False) for leaf in self._leaves],
-            "exp_avg_sq": [torch.zeros_like(leaf, requires_grad=False) for leaf in self._leaves],
-            "step": [torch.zeros((), device=leaf.device) for leaf in self._leaves],
-        }
+        self.moments = rule.begin(self._leaves)
 
     def schedule(self, progress: float) -> None:
         """Set the learning rate of `progress`, the share of the run that is done."""
@@ -59,26 +121,11 @@ class Player:
 
     @torch.no_grad()
     def step(self, gradients: list[Tensor], called_off: Tensor) -> None:
-        """One update, unless the scalar `called_off` is 1: the fused kernel reads it on the device, no one waits."""
-        beta1, beta2 = self.rule.betas
-        adam(
-            self._leaves,
-            gradients,
-            self.moments["exp_avg"],
-            self.moments["exp_avg_sq"],
-            [],
-            self.moments["step"],
-            foreach=False,
-            fused=True,
-            found_inf=called_off,
-            amsgrad=False,
-            beta1=beta1,
-            beta2=beta2,
-            lr=self.lr,
-            weight_decay=0.0,
-            eps=self.rule.eps,
-            maximize=False,
-        )
+        """One update, unless the scalar `called_off` is 1: it is read on the device, no one waits."""
+        self.rule.update(self._leaves, gradients, self.moments, self.lr, called_off)
+        if self.clip:
+            torch._foreach_clamp_min_(self._leaves, -self.clip)
+            torch._foreach_clamp_max_(self._leaves, self.clip)
 
     def state(self) -> dict[str, Tensor]:
         """The moments by parameter name, for a checkpoint."""

@@ -89,7 +89,7 @@ class Reporter:
             covariance = np.atleast_2d(np.cov(samples, rowvar=False))
             record["points"] = {"mean": samples.mean(axis=0).tolist(), "covariance": covariance.tolist()}
         diversity = spread(samples) / self._real_spread if self._real_spread > 0 else None
-        record["health"] = diagnose([*self.history, record], diversity)
+        record["health"] = diagnose([*self.history, record], diversity, certain=state.game.certain)
         self.history.append(record)
         self.folder.append(record)
         self.folder.status("running", record["health"], state.images, state.seconds)
@@ -103,12 +103,11 @@ class Reporter:
     def model(self, state: State) -> Model:
         """The generator as it would be shipped now: the average with statistics of its own, if there is one.
 
-        The last weights, where no average is kept, go with the running statistics they were trained with.
+        BatchNorm's running statistics lag behind weights that still move, averaged or not: both make mud.
         """
         source = state.game.get_submodule(state.game.released) if state.ema is None else state.ema.network
         generator = copy.deepcopy(source)
-        if state.ema is not None:
-            settle(generator, self._latents("settle", SETTLING).split(max(self.plan.batch, 2)))
+        settle(generator, self._latents("settle", SETTLING).split(max(self.plan.batch, 2)))
         facts = {"images": state.images, "parameters": sum(p.numel() for p in generator.parameters())}
         return Model(generator, self.model_config | facts)
 
