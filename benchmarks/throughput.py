@@ -33,6 +33,7 @@ from zerosum.training.display import PlainDisplay
 from zerosum.training.engine import Engine
 from zerosum.training.feed import Feed
 from zerosum.training.loop import Interrupts, play_on
+from zerosum.training.memory import keep_buffers
 from zerosum.training.reporter import Reporter
 from zerosum.training.run_folder import RunFolder
 
@@ -117,6 +118,7 @@ def main() -> int:
     options = parser.parse_args()
     if unknown := set(options.recipes) - set(TARGETS):
         parser.error(f"no plain form of {', '.join(unknown)}; there are {', '.join(TARGETS)}")
+    keep_buffers()  # as `zerosum train` does; in one process the tutorial's side has it too
     ratios = {recipe: compare(recipe, options.pairs)[2] for recipe in options.recipes or TARGETS}
     return int(any(ratio < TARGETS[recipe] for recipe, ratio in ratios.items()))
 

@@ -29,6 +29,7 @@ from zerosum.training.display import Display, PlainDisplay
 from zerosum.training.engine import Engine
 from zerosum.training.feed import Feed
 from zerosum.training.loop import Interrupts, play_on
+from zerosum.training.memory import keep_buffers
 from zerosum.training.plan import Plan
 from zerosum.training.reporter import Reporter
 from zerosum.training.run_folder import RunFolder
@@ -146,6 +147,8 @@ def _train(folder: RunFolder, config: RunConfig, display: Display) -> Run:
     game = make_game(config, store.shape)
     reasons = resolve(config, store, game, device)
     torch.set_num_threads(int(config.training.threads))
+    if device.type == "cpu":
+        keep_buffers()
     for line in reasons:
         display.note(line)
     game.to(device)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
-
 import torch
 
 from zerosum.errors import DivergedError
@@ -65,7 +63,7 @@ class Engine:
         watched = torch.zeros((), device=self.plan.device)
         for batch, draw in batches:
             seed_torch(draw.randomness, turn.name, draw.first)
-            with self._autocast():
+            with self.plan.autocasting():
                 loss = self.state.game.play(turn.name, batch, draw)
             total = loss.total if len(batches) == 1 else loss.total / len(batches)
             total.backward()
@@ -78,10 +76,6 @@ class Engine:
         for player, own in zip(players, gradients, strict=True):
             player.step(own, called_off)
 
-    def _autocast(self) -> AbstractContextManager[object]:
-        plan = self.plan
-        return nullcontext() if plan.autocast is None else torch.autocast(plan.device.type, plan.autocast)
-
     def stop_if_ill(self, feed: Feed) -> None:
         """Raise `DivergedError` if a turn since the last call met NaN or infinity. A host sync."""
         trouble = self._guard.trouble()
@@ -92,7 +86,7 @@ class Engine:
         why = "a gradient's norm is beyond float32's range"
         for batch, draw in self._batches(feed):
             seed_torch(feed.randomness, turn, draw.first)
-            with self._autocast():
+            with self.plan.autocasting():
                 found = explain(self.state.game, turn, self._players[turn], batch, draw)
             if found is not None:
                 why = found

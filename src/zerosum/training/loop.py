@@ -16,6 +16,7 @@ from zerosum.training.plan import Plan
 FIRST_REPORT = 3.0  # seconds; by the clock, reports come closer at the beginning, when more happens
 REPORT_SHARE = 0.05  # of the whole run, or of the time trained so far, from one report to the next
 SHORTEST_REPORT = 0.25
+REPORT_COST = 0.05  # reports by the clock take no more of the time than this
 LONGEST_REPORT = 600.0
 CHECKPOINT_SECONDS = 60.0
 
@@ -76,7 +77,7 @@ def play_on(engine: Engine, feed: Feed, plan: Plan, watcher: Watcher, interrupts
             engine.stop_if_ill(feed)
             if pace.reports(state):
                 watcher.report(state, engine.records.read(), pace.rate(state))
-                pace.reported(state)
+                pace.reported(state, time.monotonic() - started - state.seconds)
             if save:
                 watcher.checkpoint(state)
                 pace.saved(state)
@@ -103,9 +104,10 @@ class Pace:
             return state.images // self.plan.report_every > self._reported_images // self.plan.report_every
         gone = state.seconds - self._reported_seconds
         share = self._share(state)
-        if share > self._reported_share and gone >= SHORTEST_REPORT:
+        if share > self._reported_share and gone >= max(SHORTEST_REPORT, self._cost / REPORT_COST):
             return True  # a run of seconds is seen at twenty points too
-        return gone >= max(FIRST_REPORT, min(REPORT_SHARE * self._reported_seconds, LONGEST_REPORT))
+        gap = max(FIRST_REPORT, min(REPORT_SHARE * self._reported_seconds, LONGEST_REPORT))
+        return gone >= max(gap, self._cost / REPORT_COST)
 
     def _share(self, state: State) -> int:
         return int(self.plan.progress(state.images, state.seconds) / REPORT_SHARE)
@@ -120,8 +122,9 @@ class Pace:
         """Images a second since the last report or save."""
         return (state.images - self._resumed_images) / max(state.seconds - self._resumed_seconds, 1e-9)
 
-    def reported(self, state: State) -> None:
-        """A report was made."""
+    def reported(self, state: State, cost: float = 0.0) -> None:
+        """A report was made, in `cost` seconds."""
+        self._cost = cost
         self._reported_images, self._reported_seconds = state.images, state.seconds
         self._reported_share = self._share(state)
 

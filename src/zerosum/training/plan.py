@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -22,6 +23,10 @@ class Plan:
     autocast: torch.dtype | None = None
     compiled: bool = False
     device: torch.device = CPU
+
+    def autocasting(self) -> AbstractContextManager[object]:
+        """Within it, convolutions and products have the plan's precision."""
+        return nullcontext() if self.autocast is None else torch.autocast(self.device.type, self.autocast)
 
     def progress(self, images: int, seconds: float) -> float:
         """The share of the run that is done."""

@@ -21,7 +21,7 @@ from zerosum.training.plan import Plan
 from zerosum.training.run_folder import RunFolder
 from zerosum.training.samples import grid_shape, spread, write_grid, write_points
 
-SETTLING = 512  # latents from which BatchNorm's statistics are estimated again
+SETTLING = 256  # latents from which BatchNorm's statistics are estimated again
 POINTS = 1000  # points a report shows
 
 
@@ -55,6 +55,7 @@ class Reporter:
         self.real = store.gather(np.resize(picks, count)).numpy()
         self.count = count
         self._real_spread = spread(self.real)
+        self._released: Model | None = None
 
     def begin(self, state: State) -> None:
         """Before the first step: real samples, and what the untrained generator makes."""
@@ -106,10 +107,14 @@ class Reporter:
         BatchNorm's running statistics lag behind weights that still move, averaged or not: both make mud.
         """
         source = state.game.get_submodule(state.game.released) if state.ema is None else state.ema.network
+        if self._released is not None and self._released.config["images"] == state.images:
+            return self._released  # a report and a checkpoint often come together
         generator = copy.deepcopy(source)
-        settle(generator, self._latents("settle", SETTLING).split(max(self.plan.batch, 2)))
+        with self.plan.autocasting():
+            settle(generator, self._latents("settle", SETTLING).split(max(self.plan.batch, 2)))
         facts = {"images": state.images, "parameters": sum(p.numel() for p in generator.parameters())}
-        return Model(generator, self.model_config | facts)
+        self._released = Model(generator, self.model_config | facts)
+        return self._released
 
     def _latents(self, stream: str, count: int) -> Tensor:
         latent = self.model_config["latent"]
@@ -118,7 +123,8 @@ class Reporter:
 
     def _samples(self, state: State) -> np.ndarray:
         """Samples of the same latents as at every report, written and returned."""
-        made = self.model(state).generate(self._latents("report", self.count))
+        with self.plan.autocasting():
+            made = self.model(state).generate(self._latents("report", self.count))
         name = f"{state.images:09d}"
         if self.store.is_points:
             points = made.numpy()
