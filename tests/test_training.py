@@ -313,7 +313,7 @@ def test_glibc_keeps_large_buffers() -> None:
         "import resource, torch\n"
         "from zerosum.training.memory import keep_buffers\n"
         "kept = keep_buffers()\n"
-        "for _ in range(5): torch.ones(1 << 22)\n"
+        "for _ in range(50): torch.ones(1 << 22)\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
         "for _ in range(20): torch.ones(1 << 22)\n"
         "print(kept, resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)\n"
