@@ -33,7 +33,7 @@ from zerosum.training.display import PlainDisplay
 from zerosum.training.engine import Engine
 from zerosum.training.feed import Feed
 from zerosum.training.loop import Interrupts, play_on
-from zerosum.training.memory import keep_buffers
+from zerosum.training.memory import keep_buffers, return_buffers
 from zerosum.training.reporter import Reporter
 from zerosum.training.run_folder import RunFolder
 
@@ -69,9 +69,11 @@ class OwnRun:
     def run(self, images: int) -> None:
         """Train on `images` more, reporting by the clock and saving at the end."""
         torch.set_num_threads(int(self.config.training.threads))
+        keep_buffers()  # as `zerosum train` does
         plan = replace(self.plan, images=self.engine.state.images + images, seconds=None)
         play_on(self.engine, self.feed, plan, self.reporter, Interrupts())
         torch.set_num_threads(THREADS)
+        return_buffers()  # the tutorial's side has glibc as it is
 
 
 def timed(run: PlainRun | OwnRun, images: int) -> float:
@@ -118,7 +120,6 @@ def main() -> int:
     options = parser.parse_args()
     if unknown := set(options.recipes) - set(TARGETS):
         parser.error(f"no plain form of {', '.join(unknown)}; there are {', '.join(TARGETS)}")
-    keep_buffers()  # as `zerosum train` does; in one process the tutorial's side has it too
     ratios = {recipe: compare(recipe, options.pairs)[2] for recipe in options.recipes or TARGETS}
     return int(any(ratio < TARGETS[recipe] for recipe, ratio in ratios.items()))
 

@@ -60,7 +60,7 @@ def test_help_names_all_verbs_and_settings(shell: Shell) -> None:
         ["train", "digits", "--images", "3", "--minutes", "3"],
         ["train", "digits", "--recipe", "quik"],
         ["train", "digits", "--images", "64", "--device", "abacus"],
-        ["train", "digits", "--images", "64", "--game.loss", "wasserstein"],
+        ["train", "digits", "--images", "64", "--game.loss", "wassertein"],
         ["train", "digits", "--images", "64", "--game.penalties.r7.gamma", "1"],
         ["train", "digits", "--images", "64", "--generator.network", "quick-generato"],
         ["train", "digits", "--images", "64", "--recipe", "dcgan-28", "--training.batch", "1"],

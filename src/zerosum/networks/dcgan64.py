@@ -61,13 +61,13 @@ class DCGANGenerator(nn.Module):
             nn.Linear(latent, sizes[0] * start[0] * start[1], bias=False),
             ToMap(sizes[0], *start),
             nn.BatchNorm2d(sizes[0]),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
         ]
         for before, after in pairwise(sizes):
             layers += [
                 nn.ConvTranspose2d(before, after, 4, 2, 1, bias=False),
                 nn.BatchNorm2d(after),
-                nn.ReLU(),
+                nn.ReLU(inplace=True),
             ]
         last = nn.ConvTranspose2d(sizes[-1], channels, 4, 2, 1, bias=False)
         self.layers = nn.Sequential(*layers, last, nn.Tanh())
@@ -92,12 +92,12 @@ class DCGANDiscriminator(nn.Module):
         check_positive(width=width)
         channels, rows, columns = check_images(shape, "dcgan-discriminator", least=8)
         sizes = widths(rows, columns, width)
-        layers: list[nn.Module] = [nn.Conv2d(channels, sizes[0], 4, 2, 1, bias=False), nn.LeakyReLU(0.2)]
+        layers: list[nn.Module] = [nn.Conv2d(channels, sizes[0], 4, 2, 1, bias=False), nn.LeakyReLU(0.2, inplace=True)]
         for before, after in pairwise(sizes):
             layers += [
                 nn.Conv2d(before, after, 4, 2, 1, bias=False),
                 nn.BatchNorm2d(after),
-                nn.LeakyReLU(0.2),
+                nn.LeakyReLU(0.2, inplace=True),
             ]
         # An odd side is halved downwards; the last window of the kernel still reaches its last pixel.
         area = (rows >> len(sizes)) * (columns >> len(sizes))

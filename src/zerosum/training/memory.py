@@ -15,9 +15,18 @@ LARGEST = 32 << 20  # bytes; glibc takes no higher threshold
 
 def keep_buffers() -> bool:
     """Tell glibc to keep freed memory; returns whether it listened. Elsewhere nothing happens."""
+    return _tell(trim=2**31 - 1, pad=8 * LARGEST)
+
+
+def return_buffers() -> bool:
+    """What glibc settles at by itself in a process of large buffers: twice its threshold stays, the rest goes back."""
+    return _tell(trim=2 * LARGEST, pad=128 << 10)
+
+
+def _tell(trim: int, pad: int) -> bool:
     if platform.libc_ver()[0] != "glibc":
         return False
     mallopt = ctypes.CDLL(None).mallopt
-    settings = ((M_MMAP_THRESHOLD, LARGEST), (M_TRIM_THRESHOLD, 2**31 - 1), (M_TOP_PAD, 8 * LARGEST))
+    settings = ((M_MMAP_THRESHOLD, LARGEST), (M_TRIM_THRESHOLD, trim), (M_TOP_PAD, pad))
     answers = [mallopt(key, value) for key, value in settings]  # each is told, whatever one answers
     return answers == [1, 1, 1]
