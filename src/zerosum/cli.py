@@ -11,7 +11,7 @@ import sys
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from zerosum.errors import UsageError, ZerosumError
 from zerosum.version import VERSION
@@ -44,12 +44,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0  # whoever read our output has seen enough
 
 
+Verbs: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+
 def parser() -> argparse.ArgumentParser:
     """All verbs and their flags."""
     top = argparse.ArgumentParser(prog="zerosum", description="From a folder of images to a working generator.")
     top.add_argument("--version", action="version", version=f"zerosum {VERSION}")
     verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB")
 
+    _train_flags(verbs)
+    _sample_flags(verbs)
+    report = verbs.add_parser("report", help="write a run's figures and report.html")
+    report.add_argument("run", metavar="RUN")
+
+    recipes = verbs.add_parser("recipes", help="list the recipes, or show one")
+    recipes.add_argument("name", metavar="NAME", nargs="?")
+
+    _data_flags(verbs)
+    return top
+
+
+def _train_flags(verbs: Verbs) -> None:
+    """`zerosum train`; the settings of a recipe are read by `settings_from`."""
     train = verbs.add_parser(
         "train",
         help="train a generator, or go on with a run",
@@ -73,6 +90,9 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--seed", metavar="S", help="everything random follows from it (default: 0)")
     train.add_argument("--device", metavar="D", help="cpu, cuda, mps (default: the best there is)")
 
+
+def _sample_flags(verbs: Verbs) -> None:
+    """`zerosum sample`."""
     sample = verbs.add_parser("sample", help="draw from a trained generator")
     sample.add_argument("run", metavar="RUN", help="a run folder or a model folder")
     sample.add_argument("--count", type=int, default=16, metavar="N", help="how many (default: 16)")
@@ -88,16 +108,13 @@ def parser() -> argparse.ArgumentParser:
         "--out", metavar="FILE|FOLDER", help="an image file: one sheet; .npy: an array; a folder: a file each"
     )
 
-    report = verbs.add_parser("report", help="write a run's figures and report.html")
-    report.add_argument("run", metavar="RUN")
 
-    recipes = verbs.add_parser("recipes", help="list the recipes, or show one")
-    recipes.add_argument("name", metavar="NAME", nargs="?")
-
+def _data_flags(verbs: Verbs) -> None:
+    """`zerosum data`."""
     data = verbs.add_parser(
         "data",
         help="look at data without training",
-        epilog="Every --data.KEY of 'zerosum train' works here too.",
+        epilog="The --data.KEY flags of 'zerosum train' that say how data are read work here too.",
     )
     data.add_argument("source", metavar="DATA")
     data.add_argument("--out", metavar="FILE", help="where the contact sheet goes (default: NAME-contact-sheet.png)")
@@ -108,7 +125,6 @@ def parser() -> argparse.ArgumentParser:
             dest=key.replace("-", "_"),
             metavar=key.upper(),
         )
-    return top
 
 
 def arguments_ask_for_help() -> bool:
