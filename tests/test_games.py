@@ -14,7 +14,7 @@ from scipy import stats
 from torch import Tensor, nn
 
 from zerosum.games import Batch, Draw, Generation, Loss, Randomness, make_penalty
-from zerosum.games.game import BLOCK, latent_rows
+from zerosum.games.randomness import BLOCK, Latents
 from zerosum.losses import LOSSES, get_loss
 from zerosum.networks import build
 
@@ -29,7 +29,7 @@ def networks(kind: str = "quick", **options: Any) -> tuple[nn.Module, nn.Module]
 
 
 def game_of(generator: nn.Module, discriminator: nn.Module, loss: str = "relativistic", **options: Any) -> Generation:
-    return Generation(generator, discriminator, loss=get_loss(loss), latent_size=LATENT, **options)
+    return Generation(generator, discriminator, loss=get_loss(loss), latents=Latents(LATENT), **options)
 
 
 def real_images(count: int, first: int = 0) -> Batch:
@@ -61,7 +61,7 @@ def test_simultaneous_gradients_are_those_of_two_passes(name: str, reduction: st
     """One shared pass, against each player's loss differentiated on its own at the same networks."""
     generator, discriminator = networks()
     with torch.no_grad():
-        discriminator.layers[-1].weight.mul_(sure)
+        discriminator.head.weight.mul_(sure)
     game = game_of(
         generator, discriminator, name, updates="simultaneous", discriminator_factor=factor, reduction=reduction
     )
@@ -72,7 +72,7 @@ def test_simultaneous_gradients_are_those_of_two_passes(name: str, reduction: st
 
     own, judge = apart
     loss, weight = get_loss(name), 16.0 if reduction == "sum" else 1.0
-    fake = own(latent_rows(Randomness(5), "latent", 0, 16, LATENT, "normal"))
+    fake = own(Latents(LATENT, "normal").rows(Randomness(5), "latent", 0, 16))
     real_logits, fake_logits = judge(batch.images), judge(fake)
     if sure > 1:
         assert float(fake_logits.detach().abs().max()) > 3, "this discriminator is not sure"
@@ -141,8 +141,8 @@ def test_generator_meets_the_improved_discriminator() -> None:
     game = game_of(*networks(), "non-saturating")
     game.play("discriminator", real_images(8), draw_of(8))
     with torch.no_grad():
-        game.discriminator.layers[-1].bias.add_(3.0)  # D now takes all for real
-        fakes = game.generator(latent_rows(Randomness(5), "latent", 0, 8, LATENT, "normal"))
+        game.discriminator.head.bias.add_(3.0)  # D now takes all for real
+        fakes = game.generator(Latents(LATENT, "normal").rows(Randomness(5), "latent", 0, 8))
         expected = torch.nn.functional.softplus(-game.discriminator(fakes)).mean()
     loss = game.play("generator", real_images(8), draw_of(8))
     torch.testing.assert_close(loss.losses["generator"], expected, rtol=1e-4, atol=1e-5)
@@ -208,17 +208,17 @@ def test_micro_batches_gather_the_gradient_of_the_batch(reduction: str, updates:
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 4 * BLOCK), st.lists(st.integers(1, 2 * BLOCK), min_size=1, max_size=4), st.integers(0, 2**63))
 def test_rows_are_the_same_whatever_the_batch(first: int, counts: list[int], seed: int) -> None:
-    whole = latent_rows(Randomness(seed), "latent", first, sum(counts), 3, "normal")
+    whole = Latents(3, "normal").rows(Randomness(seed), "latent", first, sum(counts))
     randomness, position = Randomness(seed, keep=1), first
     for count in counts:
-        piece = latent_rows(randomness, "latent", position, count, 3, "normal")
+        piece = Latents(3, "normal").rows(randomness, "latent", position, count)
         assert torch.equal(piece, whole[position - first : position - first + count])
         position += count
 
 
 def test_seeds_streams_and_positions_differ() -> None:
     def rows(seed: int = 0, stream: str = "latent", first: int = 0) -> Tensor:
-        return latent_rows(Randomness(seed), stream, first, 8, 4, "normal")
+        return Latents(4, "normal").rows(Randomness(seed), stream, first, 8)
 
     drawn = [rows(), rows(seed=1), rows(stream="generator"), rows(first=8), rows(first=BLOCK)]
     for number, one in enumerate(drawn):
@@ -229,7 +229,7 @@ def test_seeds_streams_and_positions_differ() -> None:
     ("distribution", "law"), [("normal", stats.norm()), ("uniform", stats.uniform(loc=-1, scale=2))]
 )
 def test_latents_follow_their_law(distribution: str, law: Any) -> None:
-    values = latent_rows(Randomness(0), "latent", 100, 5000, 4, distribution).double().numpy()
+    values = Latents(4, distribution).rows(Randomness(0), "latent", 100, 5000).double().numpy()
     assert stats.kstest(values.ravel(), law.cdf).pvalue > 0.01
     assert abs(stats.pearsonr(values[:-1, 0], values[1:, 0]).statistic) < 0.05  # rows do not follow from each other
     assert np.abs(np.corrcoef(values, rowvar=False) - np.eye(4)).max() < 0.05

@@ -13,7 +13,7 @@ from zerosum.assembly import make_game, make_state
 from zerosum.config import RunConfig, make_config
 from zerosum.errors import UsageError
 from zerosum.games import TERMS, Batch, Draw, Generation, Randomness
-from zerosum.games.game import latent_rows
+from zerosum.games.randomness import Latents
 from zerosum.losses import LOSSES, get_loss
 from zerosum.networks import build
 from zerosum.training.engine import Engine
@@ -49,7 +49,7 @@ class FewImages:
         self.randomness = Randomness(3)
 
     def batch(self, first: int, count: int) -> Batch:
-        rows = latent_rows(self.randomness, "real", first, count, 64, "uniform")
+        rows = Latents(64, "uniform").rows(self.randomness, "real", first, count)
         return Batch(rows.view(count, *SHAPE))
 
 
@@ -127,13 +127,13 @@ def test_one_pass_is_exact_for_a_critic_with_batchnorm() -> None:
     torch.manual_seed(0)
     generator = build("dcgan-28-generator", latent=4, shape=SHAPE)
     critic = build("dcgan-28-discriminator", shape=SHAPE, dropout=0.0)
-    game = Generation(generator, critic, loss=get_loss("wasserstein"), updates="simultaneous", latent_size=4)
+    game = Generation(generator, critic, loss=get_loss("wasserstein"), updates="simultaneous", latents=Latents(4))
     assert game.one_pass
     images = torch.rand(8, *SHAPE) * 2 - 1
     draw = Draw(Randomness(5), 0, 8, 8, 1)
     game.play("both", Batch(images), draw).total.backward()
     found = {name: value.grad.clone() for name, value in generator.named_parameters() if value.grad is not None}
-    fake = generator(latent_rows(Randomness(5), "latent", 0, 8, 4, "normal"))
+    fake = generator(Latents(4, "normal").rows(Randomness(5), "latent", 0, 8))
     expected = torch.autograd.grad(-critic(fake).mean(), list(generator.parameters()))
     for (name, value), gradient in zip(found.items(), expected, strict=True):
         torch.testing.assert_close(value, gradient, rtol=1e-3, atol=1e-5 * float(gradient.abs().max()), msg=name)
@@ -144,7 +144,7 @@ def test_one_pass_is_exact_for_a_critic_with_batchnorm() -> None:
     [
         ({"game.loss": "wasserstein", "game.penalties": {}}, "without a constraint"),
         ({"discriminator.clip": 0.01}, "take one of the two"),
-        ({"generator.spectral": True}, "constrain a discriminator"),
+        ({"generator.spectral": True}, "are for a discriminator"),
         ({"game.updates": "simultaneous", "game.discriminator_turns": 5}, "need --game.updates alternating"),
         ({"game.loss_options": {"flips": 0.1}}, "no option 'flips'"),
         ({"game.penalties": {"r3": {}}}, "there is no penalty 'r3'"),

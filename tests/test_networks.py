@@ -1,10 +1,10 @@
-"""Networks: published sizes, the contract of every registered one, TensorFlow's padding, which samples mix."""
+"""Networks: published sizes, the contracts of all, TensorFlow's padding, layers over a batch, Fourier features."""
 
 from __future__ import annotations
 
 import json
 from itertools import pairwise
-from math import sqrt
+from math import e, erfc, sqrt
 from typing import Any
 
 import numpy as np
@@ -14,9 +14,22 @@ from scipy.signal import convolve, correlate
 from torch import nn
 
 from zerosum.errors import UsageError
-from zerosum.networks import build, entry, is_convolutional, mixes_samples, names, options
+from zerosum.networks import (
+    Discriminator,
+    FourierFeatures,
+    MinibatchDeviation,
+    MinibatchDiscrimination,
+    add_minibatch,
+    build,
+    entry,
+    is_convolutional,
+    mixes_samples,
+    names,
+    options,
+)
 from zerosum.networks.dcgan28 import down_same, mirrored, up_same
 from zerosum.networks.layers import Dropout
+from zerosum.penalties import r1, spectral_normalise
 
 SHAPES = [(1, 28, 28), (3, 64, 64), (4, 32, 48), (1, 8, 8), (3, 37, 21), (2, 4, 5), (2,)]
 
@@ -75,12 +88,49 @@ def statistics(network: nn.Module) -> int:
             101 * 49 * 256 + (16 * 256 + 0) * 128 + 128 + 16 * 128 + 1,
             0,
         ),
+        ("dcgan-discriminator", {"shape": (3, 64, 64), "norm": "layer"}, 2_765_568, 0),
+        ("dcgan-discriminator", {"shape": (3, 64, 64), "norm": "instance"}, 2_765_568, 0),
+        # without BatchNorm's scale and shift, with four biases
+        ("dcgan-discriminator", {"shape": (3, 64, 64), "norm": "none"}, 2_765_568 - 2 * 896 + 64 + 896, 0),
+        ("mlp-generator", {"latent": 2, "shape": (2,), "hidden": [5], "normalise": True}, 10 + 10 + 12, 10),
+        ("mlp-discriminator", {"shape": (2,), "hidden": [5], "fourier": [1, 4.5]}, (2 + 64 + 1) * 5 + 6, 0),
+        # by hand from the paper's table; no biases before BatchNorm
+        (
+            "sndcgan-generator",
+            {"latent": 128, "shape": (3, 32, 32)},
+            130 * 8192 + (16 * 512 + 2) * 256 + (16 * 256 + 2) * 128 + (16 * 128 + 2) * 64 + (9 * 64 + 1) * 3,
+            2 * (8192 + 256 + 128 + 64),
+        ),
+        (
+            "sndcgan-discriminator",
+            {"shape": (3, 48, 48)},
+            (27 + 16 * 64 + 2) * 64
+            + (9 * 64 + 16 * 128 + 2) * 128
+            + (9 * 128 + 16 * 256 + 2) * 256
+            + (9 * 256 + 1) * 512
+            + 6 * 6 * 512
+            + 1,
+            0,
+        ),
     ],
 )
 def test_published_sizes(name: str, arguments: dict[str, Any], learned: int, running: int) -> None:
     network = build(name, **arguments)
     assert parameters(network) == learned
     assert statistics(network) == running
+
+
+def check_parts(network: nn.Module, shape: tuple[int, ...]) -> None:
+    """Every registered discriminator is a body that makes features and a head that makes one number of them."""
+    assert isinstance(network, Discriminator)
+    network.eval()
+    x = torch.rand(3, *shape)
+    features = network.body(x)
+    assert features.shape == (3, network.width)
+    assert network.head(features).shape == (3, 1)
+    assert torch.equal(network(x), network.head(features)[:, 0])
+    assert {name.split(".")[0] for name, _ in network.named_parameters()} <= {"body", "head"}
+    network.train()
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
@@ -100,6 +150,7 @@ def test_contract_of_every_network(name: str, shape: tuple[int, ...]) -> None:
     else:
         out = network(torch.rand(4, *shape) * 2 - 1)
         assert out.shape == (4,)
+        check_parts(network, shape)
     assert out.dtype == torch.float32
     assert len(out.flatten(1).unique(dim=0) if out.dim() > 1 else out.unique()) == 4  # it listens to its input
     (out * torch.randn_like(out)).sum().backward()
@@ -242,7 +293,7 @@ def test_dcgan_28_weights_and_statistics_are_kerass() -> None:
             if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
                 layer(torch.ones(2, layer.num_features, *[1] * isinstance(layer, nn.BatchNorm2d) * 2) * 5)
                 torch.testing.assert_close(layer.running_mean, torch.full((layer.num_features,), 0.05))
-    assert network.layers[-1].weight.abs().max().item() <= sqrt(6 / (49 * 256 + 49))
+    assert network.head.weight.abs().max().item() <= sqrt(6 / (49 * 256 + 49))
 
 
 def test_dcgan_weights_are_radfords() -> None:
@@ -282,6 +333,31 @@ def test_mixes_samples_says_what_happens(name: str) -> None:
     assert is_convolutional(network) is not name.startswith("mlp")
 
 
+@pytest.mark.parametrize(("norm", "mixes"), [("batch", True), ("layer", False), ("instance", False), ("none", False)])
+def test_norms_of_dcgan(norm: str, mixes: bool) -> None:
+    """Which of them mix samples, and over what each normalises: written out in float64."""
+    torch.manual_seed(0)
+    network = build("dcgan-discriminator", shape=(1, 16, 24), width=4, norm=norm).double()
+    assert mixes_samples(network) is mixes
+    network.to(memory_format=torch.channels_last)
+    first, second = network.body[:2], network.body[2]
+    rest = network.body[-2:]
+    x = torch.randn(3, 1, 16, 24, dtype=torch.float64)
+    maps = second(first(x))
+    dims = {"batch": (0, 2, 3), "layer": (1, 2, 3), "instance": (2, 3)}.get(norm)
+    if dims is not None:
+        centred = maps - maps.mean(dims, keepdim=True)
+        maps = centred / (centred.square().mean(dims, keepdim=True) + 1e-5).sqrt()
+        assert second.bias is None
+        scale = network.body[3].weight.view(1, -1, 1, 1)
+        assert scale.numel() == 8
+        maps = maps * scale
+    else:
+        assert not second.bias.any()
+    torch.testing.assert_close(network.body(x), rest(maps))
+    assert torch.autograd.gradgradcheck(network, x.requires_grad_())
+
+
 def test_a_layer_may_say_that_it_mixes() -> None:
     layer = nn.Linear(2, 2)
     assert not mixes_samples(nn.Sequential(layer))
@@ -289,9 +365,14 @@ def test_a_layer_may_say_that_it_mixes() -> None:
     assert mixes_samples(nn.Sequential(layer))
 
 
-@pytest.mark.parametrize("name", [name for name in names() if not name.startswith("mlp")])
-def test_maps_stay_channels_last(name: str) -> None:
-    network = build(name, **given(name, (1, 16, 24))).to(memory_format=torch.channels_last)
+@pytest.mark.parametrize(
+    ("name", "chosen"),
+    [(name, {}) for name in names() if not name.startswith("mlp")]
+    + [("dcgan-discriminator", {"norm": norm}) for norm in ("layer", "instance", "none")],
+    ids=str,
+)
+def test_maps_stay_channels_last(name: str, chosen: dict[str, Any]) -> None:
+    network = build(name, **given(name, (1, 16, 24)), **chosen).to(memory_format=torch.channels_last)
     seen: list[bool] = []
 
     def look(_: nn.Module, __: Any, out: torch.Tensor) -> None:
@@ -325,6 +406,11 @@ def test_maps_stay_channels_last(name: str) -> None:
         ("mlp-generator", {"latent": 3, "shape": (2,), "hidden": 5}, "hidden is 5"),
         ("mlp-generator", {"latent": 3, "shape": (2,), "activation": "tan"}, "did you mean 'tanh'"),
         ("mlp-discriminator", {"shape": (2,), "dropout": 1.0}, "dropout is 1.0"),
+        ("mlp-discriminator", {"shape": (2,), "fourier": ["1"]}, "fourier is"),
+        ("mlp-discriminator", {"shape": (2,), "fourier": 4}, "fourier is 4"),
+        ("mlp-discriminator", {"shape": (2,), "fourier": [1, 0]}, "numbers above zero"),
+        ("mlp-discriminator", {"shape": (1, 8, 8), "fourier": [1]}, "these are images: leave it out"),
+        ("dcgan-discriminator", {"shape": (1, 8, 8), "norm": "instanse"}, "did you mean 'instance'"),
     ],
 )
 def test_mistakes_are_named(name: str, arguments: dict[str, Any], message: str) -> None:
@@ -362,3 +448,205 @@ def test_options_are_copies() -> None:
     assert options("dcgan-generator") == {"width": 64}
     assert set(names("generator")) | set(names("discriminator")) == set(names())
     assert all(a < b for a, b in pairwise(names()))
+
+
+@pytest.mark.parametrize("side", [32, 48, 28, 8])
+def test_rule_of_sndcgan(side: int) -> None:
+    generator = build("sndcgan-generator", latent=3, shape=(1, side, side))
+    assert generator.layers[0].out_features == (-(-side // 8)) ** 2 * 512
+    assert build("sndcgan-discriminator", shape=(1, side, side)).width == (side // 8) ** 2 * 512
+
+
+def test_sndcgan_is_the_published_table() -> None:
+    network = build("sndcgan-discriminator", shape=(3, 32, 32))
+    downs = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d)]
+    assert [layer.out_channels for layer in downs] == [64, 64, 128, 128, 256, 256, 512]
+    assert [layer.kernel_size[0] for layer in downs] == [3, 4, 3, 4, 3, 4, 3]
+    assert {layer.negative_slope for layer in network.modules() if isinstance(layer, nn.LeakyReLU)} == {0.1}
+    for layer in (*downs, network.head):
+        assert layer.weight.std().item() == pytest.approx(0.02, rel=0.06)
+    assert not mixes_samples(spectral_normalise(network))
+    assert network(torch.rand(2, 3, 32, 32)).shape == (2,)
+
+
+def test_normalised_generator_and_relu() -> None:
+    torch.manual_seed(0)
+    network = build(
+        "mlp-generator", latent=3, shape=(2,), hidden=[50, 50], activation="relu", normalise=True, init="normal"
+    )
+    kinds = [type(layer) for layer in network.layers]
+    assert kinds == [*[nn.Linear, nn.BatchNorm1d, nn.ReLU] * 2, nn.Linear, nn.Tanh]
+    assert torch.equal(network.layers[1].weight, torch.ones(50))
+    hidden = network.layers[:5](torch.randn(200, 3))  # what meets the second ReLU
+    torch.testing.assert_close(hidden.mean(0), torch.zeros(50), atol=1e-5, rtol=0)
+
+
+# Layers over a batch: against the papers' sums, written as loops.
+
+
+def closeness_by_hand(features: np.ndarray, kernels: np.ndarray) -> np.ndarray:
+    count, many = len(features), kernels.shape[1]
+    made = np.zeros((count, many))
+    for i in range(count):
+        for j in range(count):
+            for b in range(many):
+                if i != j:
+                    made[i, b] += np.exp(-np.abs((features[i] - features[j]) @ kernels[:, b]).sum())
+    return made
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_minibatch_discrimination_by_hand(count: int) -> None:
+    torch.manual_seed(0)
+    layer = MinibatchDiscrimination(4, kernels=3, size=2).double()
+    x = torch.randn(count, 4, dtype=torch.float64)
+    out = layer(x)
+    assert torch.equal(out[:, :4], x)
+    expected = closeness_by_hand(x.numpy(), layer.kernels.detach().numpy())
+    np.testing.assert_allclose(out[:, 4:].detach(), expected, atol=1e-12)
+
+
+def test_minibatch_discrimination_starts_alive() -> None:
+    """The docstring's mean closeness, (e·erfc(1))^size: E exp(−|d|) for d ~ N(0, 2) is e·erfc(1)."""
+    torch.manual_seed(0)
+    layer = MinibatchDiscrimination(300)
+    made = layer(torch.randn(100, 300))[:, 300:]
+    assert made.mean().item() / 99 == pytest.approx((e * erfc(1)) ** 5, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("count", "group", "members"),
+    [
+        (8, 4, [[0, 2, 4, 6], [1, 3, 5, 7]]),
+        (6, 4, [[0, 2, 4], [1, 3, 5]]),
+        (5, 4, [[i] for i in range(5)]),
+        (1, 4, [[0]]),
+        (3, 8, [[0, 1, 2]]),
+    ],
+)
+def test_minibatch_deviation_by_hand(count: int, group: int, members: list[list[int]]) -> None:
+    torch.manual_seed(0)
+    x = torch.randn(count, 3, dtype=torch.float64)
+    out = MinibatchDeviation(3, group=group)(x)
+    assert torch.equal(out[:, :3], x)
+    for rows in members:
+        expected = np.sqrt(x[rows].numpy().std(0) ** 2 + 1e-8).mean()
+        np.testing.assert_allclose(out[rows, 3], expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("make", [lambda: MinibatchDiscrimination(3, 2, 2), lambda: MinibatchDeviation(3, 2)])
+def test_gradients_of_minibatch_layers(make: Any) -> None:
+    torch.manual_seed(0)
+    layer = make().double()
+    x = torch.randn(4, 3, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(layer, x)
+    assert torch.autograd.gradgradcheck(layer, x)
+
+
+def test_twins_are_noticed() -> None:
+    torch.manual_seed(0)
+    x = torch.randn(8, 20)
+    twins = x.clone()
+    twins[4] = twins[0]  # of one group of four, for there are two of them
+    closeness, deviation = MinibatchDiscrimination(20), MinibatchDeviation(20)
+    assert (closeness(twins)[[0, 4], 20:].mean(1) > closeness(x)[[0, 4], 20:].mean(1) + 0.5).all()
+    assert deviation(twins)[0, 20] < deviation(x)[0, 20]
+    assert deviation(twins)[1, 20] == deviation(x)[1, 20]
+
+
+@pytest.mark.parametrize("kind", ["discrimination", "deviation"])
+@pytest.mark.parametrize("name", names("discriminator"))
+def test_any_discriminator_takes_a_minibatch_layer(name: str, kind: str) -> None:
+    torch.manual_seed(0)
+    network = build(name, shape=(1, 16, 16))
+    old, bias = network.head.weight.clone(), network.head.bias
+    assert add_minibatch(network, kind) is network
+    layer, head = network.head
+    assert mixes_samples(network)
+    assert (head.in_features, layer.extra) == (network.width + layer.extra, 50 if kind == "discrimination" else 1)
+    assert torch.equal(head.weight[:, : network.width], old)
+    assert (head.bias is None) if bias is None else torch.equal(head.bias, bias)
+    if kind == "discrimination":
+        assert head.weight[:, network.width :].square().mean().sqrt().item() == pytest.approx(
+            old.square().mean().sqrt().item(), rel=0.35
+        )
+    x = torch.rand(8, 1, 16, 16)
+    network.eval()  # the same units dropped: none
+    with torch.autocast("cpu", torch.bfloat16):
+        features = network.body(x)
+        made = network.head[0](features)
+        rough = network(x)
+    assert made.dtype == torch.float32
+    torch.testing.assert_close(made, layer(features.float()), rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(rough.float(), network(x), rtol=0.1, atol=0.1 * made.abs().max().item())
+    (network(x).square().sum() + r1(network, x)).backward()
+    for key, parameter in network.named_parameters():
+        assert parameter.grad is not None, key
+        assert parameter.grad.isfinite().all(), key
+    assert head.weight.grad[:, network.width :].any()
+
+
+def test_a_minibatch_layer_comes_before_spectral_normalisation() -> None:
+    network = spectral_normalise(add_minibatch(build("quick-discriminator", shape=(1, 8, 8)), "deviation"))
+    assert network(torch.rand(4, 1, 8, 8)).shape == (4,)
+    with pytest.raises(UsageError, match="add one minibatch layer, and before"):
+        add_minibatch(network, "deviation")
+    with pytest.raises(UsageError, match="before spectral"):
+        add_minibatch(spectral_normalise(build("mlp-discriminator", shape=(2,))), "discrimination")
+
+
+@pytest.mark.parametrize(
+    ("kind", "chosen", "message"),
+    [
+        ("discriminaton", {}, "did you mean 'discrimination'"),
+        ("deviation", {"kernels": 3}, r"deviation has no option 'kernels': known: group"),
+        ("discrimination", {"kernals": 3}, "did you mean 'kernels'"),
+        ("discrimination", {"features": 3}, "no option 'features'"),
+        ("discrimination", {"kernels": "50"}, "kernels is '50'"),
+        ("discrimination", {"size": 0}, "size is 0"),
+        ("deviation", {"group": True}, "group is True"),
+        ("deviation", {"group": 1}, "at least 2"),
+    ],
+)
+def test_mistakes_with_minibatch_layers_are_named(kind: str, chosen: dict[str, Any], message: str) -> None:
+    network = build("mlp-discriminator", shape=(2,))
+    with pytest.raises(UsageError, match=message):
+        add_minibatch(network, kind, **chosen)
+    assert type(network.head) is nn.Linear
+    with pytest.raises(UsageError, match=r"build it on zerosum\.networks\.Discriminator"):
+        add_minibatch(nn.Linear(2, 1), "deviation")
+
+
+def test_fourier_features_are_their_closed_form() -> None:
+    torch.manual_seed(0)
+    layer = FourierFeatures(2, [1, 50], frequencies=3).double()
+    omega = layer.frequencies.numpy()
+    x = torch.randn(4, 2, dtype=torch.float64)
+    phases = x.numpy() @ omega.T
+    np.testing.assert_allclose(layer(x), np.hstack((x, np.cos(phases), np.sin(phases))), atol=1e-12)
+    layer.noise_level.fill_(0.3)
+    kept = np.exp(-0.5 * (omega**2).sum(1) * 0.09)
+    np.testing.assert_allclose(layer(x), np.hstack((x, np.cos(phases) * kept, np.sin(phases) * kept)), atol=1e-12)
+    assert layer.width == 2 + 12
+    assert list(layer.state_dict()) == ["frequencies"]  # the level is the game's to set
+
+
+def test_damped_fourier_features_are_the_expectation_over_noise() -> None:
+    torch.manual_seed(0)
+    layer = FourierFeatures(2, [1.0, 4.0]).double()
+    x = torch.randn(1, 2, dtype=torch.float64)
+    noisy = layer(x + 0.4 * torch.randn(200_000, 2, dtype=torch.float64)).mean(0, keepdim=True)
+    layer.noise_level.fill_(0.4)
+    torch.testing.assert_close(layer(x), noisy, rtol=0, atol=5 * sqrt(0.5 / 200_000))
+    assert (layer(x)[0, 2:].abs() < 0.9).any()
+
+
+def test_fourier_frequencies_have_their_scales_and_keep_float32() -> None:
+    torch.manual_seed(0)
+    layer = FourierFeatures(3, [1, 16], frequencies=2000)
+    for rows, scale in ((layer.frequencies[:2000], 1), (layer.frequencies[2000:], 16)):
+        assert rows.std().item() == pytest.approx(scale, rel=0.05)
+    x = torch.rand(5, 3)
+    with torch.autocast("cpu", torch.bfloat16):
+        made = layer(x)
+    assert torch.equal(made[:, 3:4003], torch.cos(x @ layer.frequencies.T))

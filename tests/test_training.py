@@ -23,8 +23,8 @@ from zerosum.config import make_config, recipe_names, validate
 from zerosum.config import read_recipe as read_tables
 from zerosum.data import GAUSSIAN_COVARIANCE, GAUSSIAN_MEAN, open_data
 from zerosum.errors import DivergedError
-from zerosum.games import Batch, Draw, Generation, Penalty, Randomness
-from zerosum.games.game import latent_rows
+from zerosum.games import Batch, Draw, Fading, Generation, Latents, Penalty, Randomness
+from zerosum.games.terms import Memory, Seen, Term
 from zerosum.losses import get_loss
 from zerosum.networks import build
 from zerosum.penalties import r1
@@ -209,7 +209,7 @@ def small_game(**options: Any) -> tuple[Generation, list[Player], Batch, Draw]:
     torch.manual_seed(0)
     generator = build("mlp-generator", latent=4, shape=[1, 8, 8])
     discriminator = build("mlp-discriminator", shape=[1, 8, 8], dropout=0.0)
-    game = Generation(generator, discriminator, loss=get_loss("non-saturating"), latent_size=4, **options)
+    game = Generation(generator, discriminator, loss=get_loss("non-saturating"), latents=Latents(4), **options)
     named = {f"discriminator.{name}": value for name, value in discriminator.named_parameters()}
     player = Player("discriminator", named.items(), Adam(1e-3, (0.9, 0.999), 1e-8, Schedule()))
     return game, [player], Batch(torch.rand(8, 1, 8, 8)), Draw(Randomness(0), 0, 8, 8, 0)
@@ -222,19 +222,20 @@ def test_explain_names_the_loss() -> None:
 
 
 def test_explain_names_the_penalty() -> None:
-    def bad(discriminator: nn.Module, real: Tensor, fake: Tensor, draw: Draw) -> Tensor:
-        return r1(discriminator, real) * math.inf
+    def bad(discriminator: nn.Module, seen: Seen, draw: Draw, memory: Memory) -> Tensor:
+        return r1(discriminator, seen.real) * math.inf
 
-    game, players, batch, draw = small_game(penalties=(Penalty("r1", bad, weight=0.5),))
+    penalty = Penalty("r1", Term(bad, weight=0.5), Fading(0.5, 0.5), every=1, options={})
+    game, players, batch, draw = small_game(penalties=(penalty,))
     assert "penalty 'r1' is inf" in str(explain(game, "discriminator", players, batch, draw))
 
 
 def test_explain_names_the_tensor_whose_gradient_is_ill() -> None:
     game, players, batch, draw = small_game()
-    weight = game.discriminator.layers[1].weight
+    weight = game.discriminator.body[1].weight
     weight.register_hook(lambda gradient: gradient * math.nan)
     why = explain(game, "discriminator", players, batch, draw)
-    assert why == "the gradient of the discriminator's 'discriminator.layers.1.weight' is not finite"
+    assert why == "the gradient of the discriminator's 'discriminator.body.1.weight' is not finite"
 
 
 def all_finite(folder: Path) -> bool:
@@ -293,7 +294,7 @@ def test_the_engine_plays_what_the_tutorials_write(name: str, source: str, steps
     for step in range(steps):
         engine.step(feed, 0.0)
         real = feed.batch(step * plan.batch, plan.batch).images
-        z = latent_rows(Randomness(8), "latent", step * plan.batch, plan.batch, config.latent.size, "normal")
+        z = Latents(config.latent.size, "normal").rows(Randomness(8), "latent", step * plan.batch, plan.batch)
         fake = generator(z)
         of_d.zero_grad()
         ((entropy(discriminator(real), ones) + entropy(discriminator(fake.detach()), zeros)) / 2).backward()

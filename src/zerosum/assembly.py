@@ -12,13 +12,13 @@ from typing import Any
 
 import torch
 
-from zerosum.config import PlayerConfig, RunConfig
+from zerosum.config import PenaltyConfig, PlayerConfig, RemediesConfig, RunConfig
 from zerosum.data import Store
 from zerosum.errors import UsageError
-from zerosum.games import Generation, make_penalty
+from zerosum.games import Fading, Generation, Latents, Remedies, make_penalty, packed_shape, term_of
 from zerosum.losses import get_loss, refuse_probabilities
-from zerosum.networks import build, is_convolutional, mixes_samples
-from zerosum.penalties import mixing_warning, spectral_normalise
+from zerosum.networks import add_minibatch, build, is_convolutional, mixes_samples
+from zerosum.penalties import lazy_adam, mixing_warning, spectral_normalise
 from zerosum.training.checkpoint import State
 from zerosum.training.ema import Ema
 from zerosum.training.optim import Adam, Player, RmsProp
@@ -45,19 +45,26 @@ def choose_device(wanted: str) -> torch.device:
 
 def make_game(config: RunConfig, shape: tuple[int, ...]) -> Generation:
     """The networks and the rules of the game, on the CPU, freshly initialised. `shape`: (C, H, W) or (D,)."""
-    generator = build(config.generator.network, **network_arguments(config.generator, shape, config.latent.size))
-    discriminator = build(config.discriminator.network, **network_arguments(config.discriminator, shape))
+    latents = Latents(**config.latent.model_dump())
+    shown = packed_shape(shape, config.game.remedies.pack)
+    generator = build(config.generator.network, **network_arguments(config.generator, shape, latents.length))
+    discriminator = build(config.discriminator.network, **network_arguments(config.discriminator, shown))
     at_once = config.training.micro_batch or config.training.batch
     if at_once < 2 and (mixes_samples(generator) or mixes_samples(discriminator)):
         raise UsageError(
             "These networks hold BatchNorm, which needs 2 samples or more: give --training.batch 2 or more."
         )
-    refuse_probabilities(discriminator, torch.randn(64, *shape).clamp(-1, 1))
+    refuse_probabilities(discriminator, torch.randn(64, *shown).clamp(-1, 1))
     refuse_nonsense(config)
+    if config.discriminator.minibatch != "none":
+        add_minibatch(discriminator, config.discriminator.minibatch, **config.discriminator.minibatch_options)
     if config.discriminator.spectral:
         spectral_normalise(discriminator)
+    players = {"generator": generator, "discriminator": discriminator}
     penalties = tuple(
-        make_penalty(name, discriminator, weight=asked.factor, every=asked.every, options=asked.options)
+        make_penalty(
+            name, players[term_of(name).player], weight=weight_of(name, asked), every=asked.every, options=asked.options
+        )
         for name, asked in config.game.penalties.items()
     )
     return Generation(
@@ -69,9 +76,31 @@ def make_game(config: RunConfig, shape: tuple[int, ...]) -> Generation:
         discriminator_turns=config.game.discriminator_turns,
         discriminator_factor=config.game.discriminator_factor,
         reduction=config.game.reduction,
-        latent_size=config.latent.size,
-        distribution=config.latent.distribution,
+        latents=latents,
+        shape=shape,
+        remedies=remedies_of(config.game.remedies),
+        lazy_apart=config.game.lazy == "apart",
         one_pass=None if config.game.one_pass == "auto" else config.game.one_pass,
+    )
+
+
+def weight_of(name: str, asked: PenaltyConfig) -> Fading:
+    """A penalty's weight as the run goes on."""
+    weight = term_of(name).weight if asked.factor is None else asked.factor
+    return Fading(weight, weight * asked.fade_to, asked.fade_until)
+
+
+def remedies_of(asked: RemediesConfig) -> Remedies:
+    """The game's remedies, of their section."""
+    noise = asked.noise
+    return Remedies(
+        pack=asked.pack,
+        noise=Fading(noise.start, noise.end, noise.until) if noise.start else None,
+        replay=asked.replay.size,
+        replay_share=asked.replay.share,
+        feature_matching=asked.feature_matching.weight,
+        matching_alone=asked.feature_matching.alone,
+        information=asked.information,
     )
 
 
@@ -82,8 +111,12 @@ def refuse_nonsense(config: RunConfig) -> None:
         raise UsageError(
             "Several discriminator turns need --game.updates alternating: simultaneous ones come in pairs."
         )
-    if config.generator.spectral or config.generator.clip:
-        raise UsageError("generator.spectral and generator.clip: they constrain a discriminator; leave them out.")
+    if config.generator.spectral or config.generator.clip or config.generator.minibatch != "none":
+        raise UsageError("generator.spectral, .clip and .minibatch are for a discriminator; leave them out.")
+    if config.discriminator.minibatch == "none" and config.discriminator.minibatch_options:
+        raise UsageError("discriminator.minibatch_options without a layer: give --discriminator.minibatch too.")
+    refuse_lone_remedies(config)
+    refuse_lazy_apart(config)
     if config.discriminator.clip and game.penalties:
         names = ", ".join(game.penalties)
         raise UsageError(f"Weight clipping and the penalty {names} constrain the same slopes: take one of the two.")
@@ -94,6 +127,50 @@ def refuse_nonsense(config: RunConfig) -> None:
             "A Wasserstein critic without a constraint grows without end: add --game.penalties.gradient.weight 10, "
             "--discriminator.clip 0.01 or --discriminator.spectral."
         )
+
+
+def refuse_lone_remedies(config: RunConfig) -> None:
+    """Raise `UsageError` for a remedy that what it needs is not there for."""
+    remedies, latent = config.game.remedies, config.latent
+    at_once = config.training.micro_batch or config.training.batch
+    if at_once % remedies.pack:
+        raise UsageError(
+            f"A batch of {at_once} is no number of packs of {remedies.pack}: give --training.batch "
+            f"{-(-at_once // remedies.pack) * remedies.pack} or another --game.remedies.pack."
+        )
+    if remedies.noise.end > remedies.noise.start:
+        raise UsageError("game.remedies.noise.end is above .start: noise fades, so give a start above the end.")
+    codes = bool(latent.categorical or latent.continuous)
+    if codes != bool(remedies.information):
+        raise UsageError(
+            "Codes and their mutual information belong together: give --game.remedies.information 1 and "
+            "--latent.categorical [10] or --latent.continuous 2, or none of them."
+        )
+    if remedies.information and (remedies.pack > 1 or remedies.replay.size):
+        raise UsageError("A pack, or an old fake, does not tell its codes: leave out pack, replay or information.")
+
+
+def refuse_lazy_apart(config: RunConfig) -> None:
+    """Raise `UsageError` where lazy penalties cannot have turns of their own."""
+    if config.game.lazy == "joined":
+        return
+    for player in ("generator", "discriminator"):
+        lazy = lazy_every(config, player)
+        if len(lazy) > 1:
+            raise UsageError(
+                f"game.lazy apart: the {player}'s lazy penalties share a turn, so give all one `every`, not "
+                f"{' and '.join(map(str, sorted(lazy)))}."
+            )
+        if lazy and getattr(config, player).optimizer != "adam":
+            raise UsageError("game.lazy apart rescales Adam; with another optimizer leave it at joined.")
+
+
+def lazy_every(config: RunConfig, player: str) -> set[int]:
+    """By what the player's lazy penalties are lazy, where they have turns of their own."""
+    if config.game.lazy == "joined":
+        return set()
+    asked = config.game.penalties.items()
+    return {each.every for name, each in asked if each.every > 1 and term_of(name).player == player}
 
 
 def network_arguments(player: PlayerConfig, shape: tuple[int, ...], latent: int | None = None) -> dict[str, Any]:
@@ -116,9 +193,10 @@ def resolve(config: RunConfig, store: Store, game: Generation, device: torch.dev
             raise UsageError("--data.flip mirrors pictures, and these data are points: leave it out.")
         lines.append(f"data: {store.name}, {len(store):,} points of {store.shape[0]} numbers")
     training.device = str(device)
-    per_sample = {"gradient", "dragan"} & config.game.penalties.keys()
-    if per_sample and (warning := mixing_warning(game.discriminator)):
-        lines.append(f"warning: {warning}")
+    for penalty in game.penalties:
+        network = game.get_submodule(term_of(penalty).player)
+        if term_of(penalty).per_sample and (warning := mixing_warning(network)):
+            lines.append(f"warning: {warning}")
     if training.precision == "auto":
         fast = is_convolutional(game) and has_bf16(device)
         training.precision = "bf16" if fast else "float32"
@@ -162,8 +240,10 @@ def refuse_compiling(config: RunConfig, game: Generation, device: torch.device) 
         why = "it brings nothing to convolutions on a CPU"
     elif "rmsprop" in (config.generator.optimizer, config.discriminator.optimizer) or config.discriminator.clip:
         why = "RMSprop and weight clipping are not compiled"
-    elif config.game.penalties:
-        why = "a penalty's gradient is differentiated twice, which PyTorch cannot compile"
+    elif config.game.penalties or remedies_of(config.game.remedies) != Remedies():
+        why = "penalties and remedies are not compiled"
+    elif config.discriminator.minibatch != "none":
+        why = "minibatch layers are not compiled"
     elif config.training.micro_batch not in (None, config.training.batch):
         why = "micro-batches are not compiled"
     elif not any(shutil.which(name) for name in (os.environ.get("CXX", ""), "g++", "clang++", "cl") if name):
@@ -190,17 +270,19 @@ def make_state(config: RunConfig, game: Generation) -> State:
         rules: PlayerConfig = getattr(config, name)
         schedule = Schedule(rules.schedule, rules.decay_from, rules.decay_to)
         named = [(names[id(parameter)], parameter) for parameter in game.parameters_of(name)]
-        players.append(Player(name, named, optimizer_of(rules, schedule), rules.clip))
+        every = lazy_every(config, name)
+        players.append(Player(name, named, optimizer_of(rules, schedule, max(every, default=None)), rules.clip))
     half_life = int(config.training.ema)
     ema = Ema(game.get_submodule(game.released), half_life, config.training.ema_ramp) if half_life else None
     return State(game, players, ema)
 
 
-def optimizer_of(rules: PlayerConfig, schedule: Schedule) -> Adam | RmsProp:
-    """The update rule a player's section asks for."""
+def optimizer_of(rules: PlayerConfig, schedule: Schedule, lazy: int | None = None) -> Adam | RmsProp:
+    """The update rule a player's section asks for; `lazy`: one more step follows so many turns."""
     if rules.optimizer == "rmsprop":
         return RmsProp(rules.lr, rules.alpha, rules.eps, schedule)
-    return Adam(rules.lr, rules.betas, rules.eps, schedule)
+    lr, betas = (rules.lr, rules.betas) if lazy is None else lazy_adam(rules.lr, rules.betas, lazy)
+    return Adam(lr, betas, rules.eps, schedule)
 
 
 def make_plan(config: RunConfig, store: Store, device: torch.device) -> Plan:
@@ -228,10 +310,11 @@ def make_plan(config: RunConfig, store: Store, device: torch.device) -> Plan:
 
 def model_config(config: RunConfig, store: Store) -> dict[str, Any]:
     """What a released model carries with it."""
+    latent = config.latent.model_dump()
     return {
         "network": config.generator.network,
-        "arguments": network_arguments(config.generator, store.shape, config.latent.size),
-        "latent": {"size": config.latent.size, "distribution": config.latent.distribution},
+        "arguments": network_arguments(config.generator, store.shape, Latents(**latent).length),
+        "latent": latent,
         "data": {
             "name": store.name,
             "count": len(store),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Iterator
 from decimal import Decimal
 from difflib import get_close_matches
 from importlib import resources
@@ -16,6 +17,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import tomli_w
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic.fields import FieldInfo
 
 from zerosum.errors import UsageError, nearest
 
@@ -71,6 +73,7 @@ class DataConfig(Section):
     )
     fit: Literal["crop", "pad", "stretch"] = Field("crop", description="how a picture of another shape fits")
     channels: Annotated[int, Field(ge=1, le=4)] | Auto = Field("auto", description="1 grey, 2 grey+alpha, 3, 4")
+    standardise: bool = Field(False, description="points: train on them less their mean, by their deviation")
     flip: bool = Field(False, description="show each picture mirrored half of the time")
     include: str = Field("", description="only files whose relative name matches this glob")
     root: str = Field("", description="where a built-in set's files lie, if not in the usual places")
@@ -79,11 +82,13 @@ class DataConfig(Section):
 
 
 class PenaltyConfig(Section):
-    """One penalty: `every · weight · penalty`, added at every `every`-th turn of the discriminator."""
+    """One penalty: `every · weight · penalty`, added at every `every`-th turn of its player."""
 
     gamma: float | None = Field(None, gt=0, description="twice the weight, as R1 and R2 are published")
     weight: float | None = Field(None, gt=0, description="the factor itself; without either, the published one")
-    every: int = Field(1, ge=1, description="lazy regularisation: each how many discriminator turns")
+    every: int = Field(1, ge=1, description="lazy regularisation: each how many turns")
+    fade_to: float = Field(1.0, gt=0, description="what it falls to, by equal factors, as a share of the weight")
+    fade_until: float = Field(1.0, gt=0, le=1, description="share of the run after which it has fallen")
     options: dict[str, Any] = Field({}, description="the penalty's own")
 
     @model_validator(mode="after")
@@ -98,6 +103,38 @@ class PenaltyConfig(Section):
         return self.weight if self.gamma is None else self.gamma / 2
 
 
+class NoiseConfig(Section):
+    """Instance noise: normal noise on all that the discriminator sees."""
+
+    start: float = Field(0.0, ge=0, description="its deviation at first, where images are in [-1, 1]; 0: no noise")
+    end: float = Field(0.0, ge=0, description="its deviation at last; it falls by equal factors, to 0 linearly")
+    until: float = Field(1.0, gt=0, le=1, description="share of the run after which it has fallen")
+
+
+class ReplayConfig(Section):
+    """Old fakes are shown to the discriminator again."""
+
+    size: int = Field(0, ge=0, description="how many old fakes are kept, and shown to D again; 0: none")
+    share: float = Field(0.5, gt=0, lt=1, description="of the fakes that D sees, the share that is old")
+
+
+class FeatureMatchingConfig(Section):
+    """The generator matches the mean of the discriminator's features."""
+
+    weight: float = Field(0.0, ge=0, description="of the distance of mean features in G's loss; 0: none")
+    alone: bool = Field(True, description="in place of G's adversarial loss, as published; else beside it")
+
+
+class RemediesConfig(Section):
+    """Against collapse."""
+
+    pack: int = Field(1, ge=1, description="PacGAN: samples that D judges together")
+    noise: NoiseConfig = NoiseConfig()
+    replay: ReplayConfig = ReplayConfig()
+    feature_matching: FeatureMatchingConfig = FeatureMatchingConfig()
+    information: float = Field(0.0, ge=0, description="InfoGAN: weight of the codes' mutual information; 0: none")
+
+
 class GameConfig(Section):
     """Who plays whom, and for what."""
 
@@ -105,8 +142,13 @@ class GameConfig(Section):
     loss: str = Field("relativistic", description="minimax, non-saturating, relativistic, hinge, wasserstein …")
     loss_options: dict[str, float] = Field({}, description="the loss's own: real_label, flips, a, b, c")
     penalties: dict[str, PenaltyConfig] = Field(
-        {}, description="by name: r1, r2, r1_difference, r2_difference, gradient, dragan"
+        {},
+        description="by name: r1, r2, r1_difference, r2_difference, gradient, dragan, consistency, lecam, path_length",
     )
+    lazy: Literal["joined", "apart"] = Field(
+        "joined", description="a lazy penalty joins every so many-th turn, or has its own, Adam rescaled (StyleGAN2)"
+    )
+    remedies: RemediesConfig = RemediesConfig()
     updates: Literal["alternating", "simultaneous"] = Field(
         "alternating", description="each player after the other, or both from the same networks"
     )
@@ -127,6 +169,10 @@ class PlayerConfig(Section):
 
     network: str = Field(description="registered name of the architecture")
     options: dict[str, Any] = Field({}, description="the network's own keyword arguments")
+    minibatch: Literal["none", "discrimination", "deviation"] = Field(
+        "none", description="a layer before the discriminator's last that compares the samples of a batch"
+    )
+    minibatch_options: dict[str, Any] = Field({}, description="its own: kernels, size; or group")
     spectral: bool = Field(False, description="spectral normalisation of every layer (the discriminator's)")
     clip: float = Field(0.0, ge=0, description="after each update weights are put back into [-clip, clip]; 0: never")
     optimizer: Literal["adam", "rmsprop"] = Field("adam", description="adam or rmsprop")
@@ -146,10 +192,12 @@ class PlayerConfig(Section):
 
 
 class LatentConfig(Section):
-    """What the generator starts from."""
+    """What the generator starts from: noise, and codes for the mutual information."""
 
     size: int = Field(64, ge=1, description="numbers a latent holds")
     distribution: Literal["normal", "uniform"] = Field("normal", description="N(0, 1), or uniform in [-1, 1]")
+    categorical: list[Annotated[int, Field(ge=2)]] = Field([], description="values of each categorical code: [10]")
+    continuous: int = Field(0, ge=0, description="continuous codes, uniform in [-1, 1]")
 
 
 class TrainingConfig(Section):
@@ -161,6 +209,7 @@ class TrainingConfig(Section):
     batch: int = Field(64, ge=1, description="real images a discriminator turn sees")
     micro_batch: int | None = Field(None, ge=1, description="so many at a time; gradients are accumulated")
     seed: int = Field(0, ge=0, lt=2**63, description="everything random follows from it")
+    ensemble: int = Field(1, ge=1, le=1000, description="so many runs of seeds that follow each other, as one")
     device: str = Field("auto", description="cpu, cuda, cuda:1, mps")
     precision: Literal["auto", "bf16", "float32"] = Field("auto", description="of convolutions and products")
     compile: bool | Auto = Field("auto", description="compile the turns of a small game; auto: where it pays")
@@ -321,29 +370,25 @@ def _in_words(item: Any, section: str) -> str:
 
 def known_keys() -> list[str]:
     """Every dotted key a recipe or a flag may set, but for the free tables (options, penalties)."""
-    return [
-        f"{section}.{key}"
-        for section, field in RunConfig.model_fields.items()
-        for key in _model(field.annotation).model_fields
-    ]
+    return [key for key, _ in _keys(RunConfig)]
 
 
-def _model(annotation: Any) -> type[BaseModel]:
-    if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
-        raise TypeError(f"a section must be a model, not {annotation!r}")
-    return annotation
+def _keys(section: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
+    for name, found in section.model_fields.items():
+        kind = found.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield from _keys(kind, f"{prefix}{name}.")
+        else:
+            yield prefix + name, found
 
 
 def describe_keys() -> list[tuple[str, str, str]]:
     """For `--help`: (key, default, description) of every setting."""
-    rows = []
-    for section, field in RunConfig.model_fields.items():
-        if section == "recipe":
-            continue
-        for key, inner in _model(field.annotation).model_fields.items():
-            default = "" if inner.is_required() or inner.default is None else str(inner.default)
-            rows.append((f"{section}.{key}", default, inner.description or ""))
-    return rows
+    return [
+        (key, "" if found.is_required() or found.default is None else str(found.default), found.description or "")
+        for key, found in _keys(RunConfig)
+        if not key.startswith("recipe.")
+    ]
 
 
 def differences(saved: RunConfig, asked: RunConfig) -> list[str]:

@@ -129,8 +129,8 @@ def least_squares_discriminator_loss(
 
 
 # ½ mean (f − c)²
-# Mao et al. 2017, equation 2. With b − c = 1 and b − a = 2 (a, b, c = −1, 1, 0) it is Pearson's χ² (equation 8);
-# 0, 1, 1 is equation 9.
+# Mao et al. 2017, equation 2. With b − c = 1 and b − a = 2 (a, b, c = −1, 1, 0) the game is about Pearson's χ² between
+# p_real + p_fake and 2 p_fake; 0, 1, 1 is equation 9.
 def least_squares_generator_loss(fake: Tensor, real: Tensor, *, c: float = 1.0) -> Tensor:
     """The generator's least squares: it wants its samples judged as `c`."""
     fake, _ = _checked(fake, real, paired=False)

@@ -13,8 +13,7 @@ from torch import Tensor, nn
 from zerosum.data import to_pixels
 from zerosum.errors import RunError, UsageError
 from zerosum.files import about_name, load_tensors, save_tensors, write_folder
-from zerosum.games import Randomness
-from zerosum.games.game import latent_rows
+from zerosum.games import Latents, Randomness
 from zerosum.networks import build
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ DTYPES = ("uint8", "uint16", "float32")
 class Model:
     """A generator and what is needed to use it.
 
-    `config` holds `network` and `arguments` (what `networks.build` takes), `latent` {size, distribution},
+    `config` holds `network` and `arguments` (what `networks.build` takes), `latent` (what `games.Latents` takes),
     `data` {name, shape, dtype, low, high} and facts about the training.
     """
 
@@ -42,16 +41,15 @@ class Model:
         return tuple(self.config["data"]["shape"])
 
     def latents(self, count: int, *, seed: int = 0, first: int = 0, truncation: float = 1.0) -> Tensor:
-        """Latents `first` to `first + count` of a seed, float32 (count, size), scaled by `truncation`."""
+        """Latents `first` to `first + count` of a seed, float32 (count, length), their noise scaled by `truncation`."""
         if count < 0 or first < 0:
             raise UsageError(f"The count of samples cannot be {min(count, first)}.")
-        latent = self.config["latent"]
-        rows = latent_rows(Randomness(seed, keep=2), "sample", first, count, latent["size"], latent["distribution"])
-        return rows * truncation
+        latents = Latents(**self.config["latent"])
+        return latents.truncated(latents.rows(Randomness(seed, keep=2), "sample", first, count), truncation)
 
     @torch.no_grad()
     def generate(self, latents: Tensor) -> Tensor:
-        """Images float32 (N, C, H, W) in [-1, 1], or points (N, D), of latents (N, size); on the CPU."""
+        """Images float32 (N, C, H, W) in [-1, 1], or points (N, D), of latents (N, length); on the CPU."""
         device = next(self.generator.parameters()).device
         pieces = [self.generator(piece.to(device)).float().cpu() for piece in latents.split(AT_ONCE)]
         return torch.cat(pieces) if pieces else torch.empty(0, *self.shape)
@@ -81,11 +79,7 @@ class Model:
     def _array(self, latents: Tensor) -> np.ndarray:
         images = self.generate(latents)
         data = self.config["data"]
-        return (
-            images.numpy()
-            if images.ndim == 2
-            else to_pixels(images, data["low"], data["high"], np.dtype(data["dtype"]))
-        )
+        return to_pixels(images, data["low"], data["high"], np.dtype(data["dtype"]))
 
     def pictures(self, array: np.ndarray) -> list[Picture]:
         """`PIL` images of what `sample` returned, 16 bits deep where the data are and Pillow can."""
@@ -150,7 +144,7 @@ def _rebuild(config: dict[str, Any], tensors: dict[str, Tensor]) -> nn.Module:
         kept, wanted = tensors.get(name), declared.get(name)
         if kept is None or wanted is None or kept.shape != wanted.shape or kept.dtype != wanted.dtype:
             raise ValueError(f"{name!r} is not of the kind and size that it declares")
-    if config["latent"]["size"] != arguments["latent"] or list(data["shape"]) != list(arguments["shape"]):
+    if Latents(**config["latent"]).length != arguments["latent"] or list(data["shape"]) != list(arguments["shape"]):
         raise ValueError("latent and data are not those of the network")
     if data["dtype"] not in DTYPES or not data["low"] < data["high"]:
         raise ValueError("data have no dtype and range that zerosum writes")

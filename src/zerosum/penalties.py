@@ -91,8 +91,9 @@ def gradient_penalty(critic: Function, real: Tensor, fake: Tensor, mix: Tensor, 
 
 
 # mean (‖∂D(x + δ)/∂x‖ − 1)²
-# Kodali et al. 2017, "On Convergence and Stability of GANs", https://arxiv.org/abs/1705.07215, section 2.3 (λ = 10,
-# k = 1). Theirs is δ ~ N(0, c); their code has δ = half the deviation of the data times a uniform number.
+# Kodali et al. 2017, "On Convergence and Stability of GANs", https://arxiv.org/abs/1705.07215 (λ = 10, k = 1).
+# Theirs is δ ~ N(0, c); their code has δ = half the deviation of the batch times a uniform number for each pixel,
+# times one for each sample.
 def dragan(discriminator: Function, real: Tensor, noise: Tensor) -> Tensor:
     """DRAGAN: the logit's slope around real samples should be 1.
 
@@ -253,9 +254,12 @@ def lazy_adam(lr: float, betas: tuple[float, float], every: int) -> tuple[float,
 
 
 def mixing_warning(network: nn.Module) -> str | None:
-    """What to say of a critic with BatchNorm under a penalty on each sample's gradient; None where it has none."""
+    """What to say of a critic with BatchNorm, or another layer that mixes samples, under a penalty on each one's slope.
+
+    None where it has no such layer.
+    """
     for name, layer in network.named_modules():
-        if isinstance(layer, nn.modules.batchnorm._BatchNorm):
+        if isinstance(layer, nn.modules.batchnorm._BatchNorm) or getattr(layer, "mixes_samples", False):
             return (
                 f"the layer {name or 'itself'} ({type(layer).__name__}) mixes the samples of a batch, so the gradient "
                 "that is penalised is not each sample's own: take layer normalisation (nn.LayerNorm, or nn.GroupNorm "

@@ -19,7 +19,7 @@ from zerosum.data import BUILTIN, GAUSSIAN_COVARIANCE, GAUSSIAN_MEAN, Store, ope
 from zerosum.errors import DivergedError, RunError, UsageError, ZerosumError
 from zerosum.files import write_json, write_whole
 from zerosum.games import Randomness
-from zerosum.games.game import number_of
+from zerosum.games.randomness import number_of
 from zerosum.model import Model, load
 from zerosum.networks import is_convolutional
 from zerosum.report import write_report
@@ -213,7 +213,7 @@ def _already_done(folder: RunFolder, state: State, display: Display) -> Run:
 
 def _open(config: RunConfig, folder: RunFolder, device: torch.device, display: Display) -> Store:
     data = config.data
-    return open_data(
+    store = open_data(
         data.source,
         size=None if data.size == "auto" else data.size,
         fit=data.fit,
@@ -226,6 +226,7 @@ def _open(config: RunConfig, folder: RunFolder, device: torch.device, display: D
         rejects_to=folder.path / "rejected.txt",
         progress=display.loading,
     )
+    return store.standardised() if data.standardise else store
 
 
 def _same_data(folder: RunFolder, store: Store) -> None:

@@ -14,10 +14,10 @@ def normalise(raw: torch.Tensor, low: float, high: float) -> torch.Tensor:
     """Stored values to [-1, 1], on the device they are on.
 
     raw: (B, H, W, C) of any real dtype, or (B, D) float32 points. low, high: what becomes -1 and 1, exactly.
-    Returns float32 (B, C, H, W), a channels-last view; points are returned as they are.
+    Returns float32 (B, C, H, W), a channels-last view, or (B, D).
     """
     if raw.ndim == 2:
-        return raw
+        return raw if (low, high) == (-1.0, 1.0) else (raw - (low + high) / 2) / ((high - low) / 2)
     values = raw.to(torch.float32)
     if low != 0.0:
         values = values - low
@@ -28,10 +28,12 @@ def normalise(raw: torch.Tensor, low: float, high: float) -> torch.Tensor:
 def to_pixels(images: torch.Tensor, low: float, high: float, dtype: np.dtype[Any]) -> Array:
     """The inverse of `normalise`: float (N, C, H, W), clipped to [-1, 1], to (N, H, W, C) of `dtype`, rounded.
 
-    Points (N, D) are returned as an array of `dtype`, neither clipped nor rounded.
+    Points (N, D) become an array of `dtype`, neither clipped nor rounded.
     """
     values = images.detach().to(device="cpu", dtype=torch.float32)
     if values.ndim == 2:
+        if (low, high) != (-1.0, 1.0):
+            values = values * ((high - low) / 2) + (low + high) / 2
         return values.numpy().astype(dtype)
     values = values.clamp(-1.0, 1.0).add(1.0).mul_((high - low) / 2).add_(low).permute(0, 2, 3, 1).contiguous()
     if np.dtype(dtype).kind in "iu":

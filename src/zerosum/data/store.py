@@ -15,7 +15,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,7 @@ import numpy as np
 from zerosum.data.cache import cache_root, writing
 from zerosum.data.fitting import Array
 from zerosum.data.sources import Rejected
-from zerosum.errors import RunError
+from zerosum.errors import DataError, RunError, UsageError
 
 if TYPE_CHECKING:
     import torch
@@ -54,7 +54,7 @@ class Store:
     classes: tuple[str, ...]
     low: float
     high: float
-    """The values that become -1 and 1. Points: -1 and 1."""
+    """The values that become -1 and 1. Points: -1 and 1, so that they stay as they are; see `standardised`."""
     rejected: tuple[Rejected, ...]
     summary: dict[str, Any]
     """Counts for people, JSON-able; see `describe`."""
@@ -64,6 +64,18 @@ class Store:
 
     def __len__(self) -> int:
         return len(self._rows)
+
+    def standardised(self) -> Store:
+        """The same points, to be trained on less the mean of all their numbers and by their deviation.
+
+        Raises UsageError for images, which are in [-1, 1] already, and DataError for points that are all one number.
+        """
+        if not self.is_points:
+            raise UsageError("--data.standardise is for points; pictures are in [-1, 1] already: leave it out.")
+        mean, deviation = float(np.mean(self._rows, dtype=np.float64)), float(np.std(self._rows, dtype=np.float64))
+        if deviation == 0:
+            raise DataError(f"{self.name}: all numbers are {mean:g}, there is nothing to standardise")
+        return replace(self, low=mean - deviation, high=mean + deviation)
 
     @property
     def is_points(self) -> bool:

@@ -19,29 +19,38 @@ import torch
 from torch import Tensor, nn
 
 from zerosum.errors import UsageError
-from zerosum.games.game import Batch, Draw, Game, Loss, Turn, frozen
-from zerosum.games.terms import Penalty
+from zerosum.games.game import Batch, Game, Loss, Turn, frozen
+from zerosum.games.information import Information
+from zerosum.games.randomness import Draw, Latents
+from zerosum.games.remedies import Remedies, Replay, in_packs
+from zerosum.games.terms import Penalty, Seen
 from zerosum.losses import AdversarialLoss
-from zerosum.networks import mixes_samples
+from zerosum.networks import Discriminator, mixes_samples
+
+APART = " penalties"  # the end of the name of a turn on lazy penalties alone
 
 
 class Generation(Game):
     """A generator against a discriminator.
 
     Args:
-        generator: latents (N, size) to images (N, C, H, W) or points (N, D).
-        discriminator: images or points to logits.
+        generator: latents (N, length) to images (N, C, H, W) or points (N, D).
+        discriminator: images or points, in packs where the remedies say so, to logits.
         loss: what each side minimises.
-        penalties: terms added to the discriminator's loss.
+        penalties: terms added to a player's loss.
         updates: "alternating" or "simultaneous".
         discriminator_turns: for one of the generator; more than one needs alternating updates.
         discriminator_factor: factor on the discriminator's loss (0.5: the mean of its two halves).
         reduction: "mean" or "sum" of a loss over the batch.
-        latent_size, distribution: what the generator starts from.
+        latents: what the generator starts from.
+        shape: of a sample, for the buffer of old ones: (C, H, W) or (D,).
+        remedies: against collapse.
+        lazy_apart: lazy penalties take turns of their own, instead of joining every so many-th turn of their player.
         one_pass: simultaneous updates from one judgement of the fakes, with the same dropout for both players; None:
             where there is no dropout and it is exact.
 
-    Raises `UsageError` where one pass is asked for and would not be exact.
+    Raises `UsageError` where one pass is asked for and would not be exact, and for a remedy that reads features of a
+    discriminator without any.
     """
 
     def __init__(
@@ -55,41 +64,73 @@ class Generation(Game):
         discriminator_turns: int = 1,
         discriminator_factor: float = 1.0,
         reduction: str = "mean",
-        latent_size: int = 64,
-        distribution: str = "normal",
+        latents: Latents,
+        shape: tuple[int, ...] = (),
+        remedies: Remedies | None = None,
+        lazy_apart: bool = False,
         one_pass: bool | None = None,
     ) -> None:
         super().__init__()
         self.generator = generator
         self.discriminator = discriminator
         self.loss = loss
-        self.penalties = penalties
+        self._penalties = penalties
+        self.penalties = nn.ModuleDict({penalty.name: penalty for penalty in penalties})
+        self.discriminator_turns = discriminator_turns
         self.discriminator_factor = discriminator_factor
         self.reduction = reduction
-        self.latent_size = latent_size
-        self.distribution = distribution
+        self.latents = latents
+        self.remedies = remedies or Remedies()
+        self.lazy_apart = lazy_apart
         self.released = "generator"
         self.certain = not loss.linear
         self.mixes = mixes_samples(discriminator)
-        exact = loss.smooth and (loss.linear or not self.mixes)
-        if one_pass and not exact:
-            raise UsageError(
-                f"game.one_pass: with the loss {loss.name!r} and a discriminator that mixes samples (BatchNorm) one "
-                "pass is not exact; leave it out."
-            )
-        drops = any(isinstance(layer, nn.Dropout) and layer.p > 0 for layer in discriminator.modules())
-        self.one_pass = exact and not drops if one_pass is None else one_pass
-        if updates == "simultaneous":
-            self.turns = (Turn("both", ("generator", "discriminator")),)
-        else:
-            self.turns = (Turn("discriminator", repeat=discriminator_turns), Turn("generator", shows=False))
+        self.reads_features = bool(self.remedies.information or self.remedies.feature_matching)
+        replay, information = self.remedies.replay, self.remedies.information
+        self.replay = Replay(replay, self.remedies.replay_share, shape) if replay else None
+        width = feature_count(discriminator) if self.reads_features else 0
+        self.information = Information(width, latents, information) if information else None
+        self._noise_levels = [value for name, value in discriminator.named_buffers() if name.endswith("noise_level")]
+        self.one_pass = self._one_pass(one_pass)
+        self.turns = self._turns(updates)
         self.reuses_fakes = discriminator_turns == 1
         self.keeps_fakes = self.reuses_fakes  # with their graph, from one turn to the next
         self._fakes: tuple[int, Tensor] | None = None
 
-    def stand_alone(self) -> None:
-        """Each turn makes its own fakes, of the same latents."""
-        self.keeps_fakes = False
+    def _one_pass(self, wanted: bool | None) -> bool:
+        exact = self.loss.smooth and (self.loss.linear or not self.mixes)
+        if wanted and not exact:
+            raise UsageError(
+                f"game.one_pass: with the loss {self.loss.name!r} and a discriminator that mixes samples (BatchNorm) "
+                "one pass is not exact; leave it out."
+            )
+        apart = [penalty.name for penalty in self._penalties if penalty.reads_logits]
+        apart += [name for name in ("replay", "feature_matching", "information") if getattr(self.remedies, name)]
+        if wanted and apart:
+            raise UsageError(f"game.one_pass: {' and '.join(apart)} tell the players' passes apart; leave it out.")
+        drops = any(isinstance(layer, nn.Dropout) and layer.p > 0 for layer in self.discriminator.modules())
+        return exact and not apart and not drops if wanted is None else wanted
+
+    def _turns(self, updates: str) -> tuple[Turn, ...]:
+        if updates == "simultaneous":
+            turns = [Turn("both", ("generator", "discriminator"))]
+        else:
+            turns = [Turn("discriminator", repeat=self.discriminator_turns), Turn("generator", shows=False)]
+        for player in ("discriminator", "generator"):
+            if lazy := self._lazy(player):
+                turns.append(Turn(player + APART, (player,), shows=False, every=lazy[0].every))
+        return tuple(turns)
+
+    def _lazy(self, player: str) -> list[Penalty]:
+        """The player's penalties that have turns of their own."""
+        return [each for each in self._penalties if self.lazy_apart and each.player == player and each.every > 1]
+
+    def parameters_of(self, player: str) -> list[nn.Parameter]:
+        """The player's network; Q of the mutual information plays with the discriminator, whose layers it shares."""
+        own = list(super().parameters_of(player))
+        if player == "discriminator" and self.information is not None:
+            own += self.information.parameters()
+        return own
 
     def sample(self, latent: Tensor, label: Tensor | None = None) -> Tensor:
         """Images (N, C, H, W) in [-1, 1], or points (N, D), of latents (N, size)."""
@@ -97,37 +138,140 @@ class Generation(Game):
         return images
 
     def play(self, turn: str, batch: Batch, draw: Draw) -> Loss:
-        """The loss of the turn "discriminator", "generator" or "both"."""
+        """The loss of one of `turns`."""
+        self._tell_noise(draw)
         if turn == "discriminator":
             return self._discriminator_turn(batch.images, draw)
         if turn == "generator":
             return self._generator_turn(batch.images, draw)
+        if turn.endswith(APART):
+            return self._penalties_turn(turn.removesuffix(APART), batch.images, draw)
         return self._both_shared(batch.images, draw) if self.one_pass else self._both_apart(batch.images, draw)
 
+    # what the discriminator is shown, and what it says
+
     def _make_fakes(self, draw: Draw, stream: str = "latent") -> Tensor:
-        return self.sample(draw.latents(self.latent_size, self.distribution, stream))
+        return self.sample(draw.latents(self.latents, stream))
 
-    def _judge(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits of real and fake in float32: in one pass, unless a layer would mix the two."""
+    def _tell_noise(self, draw: Draw) -> None:
+        for level in self._noise_levels:
+            level.fill_(0.0 if self.remedies.noise is None else self.remedies.noise.at(draw.progress))
+
+    def _show(self, samples: Tensor, draw: Draw) -> Tensor:
+        """Samples as the discriminator is shown them: with noise, in packs."""
+        if self.remedies.noise is not None:
+            samples = samples + self.remedies.noise.at(draw.progress) * torch.randn_like(samples)
+        return in_packs(samples, self.remedies.pack)
+
+    def _judge(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Logits of real and fake in float32, and features of fake: in one pass, unless a layer would mix the two.
+
+        Where no one reads features they are what was given.
+        """
         if self.mixes:
-            return self.discriminator(real).float(), self.discriminator(fake).float()
-        logits = self.discriminator(torch.cat((real, fake))).float()
-        return logits[: len(real)], logits[len(real) :]
+            logits, features = self._features(fake)
+            return self.discriminator(real).float(), logits, features
+        logits, features = self._features(torch.cat((real, fake)))
+        return logits[: len(real)], logits[len(real) :], features[len(real) :]
 
-    def _judge_for_generator(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits of fake, with gradients to the fakes alone, and of real where the loss needs them."""
-        fake_logits = frozen(self.discriminator, fake).float()
-        if not self.loss.pairs:
-            return fake_logits, fake_logits.detach()
+    def _features(self, samples: Tensor) -> tuple[Tensor, Tensor]:
+        if not self.reads_features:
+            return self.discriminator(samples).float(), samples
+        logits, features = self.discriminator(samples, features=True)
+        return logits.float(), features
+
+    def _judge_for_generator(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Logits and features of fake, with gradients to the fakes alone, and of real where the loss needs them."""
+        if self.reads_features:
+            fake_logits, fake_features = frozen(self.discriminator, fake, features=True)
+        else:
+            fake_logits, fake_features = frozen(self.discriminator, fake), fake
+        fake_logits = fake_logits.float()
+        if not (self.loss.pairs or self.remedies.feature_matching):
+            return fake_logits, fake_features, fake_logits.detach(), fake_features.detach()
         with torch.no_grad():
-            return fake_logits, self.discriminator(real).float()
+            return fake_logits, fake_features, *self._features(real)
 
-    def _discriminator_loss(self, real_logits: Tensor, fake_logits: Tensor, draw: Draw) -> Tensor:
-        chance = (draw.shares("flips", 2),) if self.loss.flips else ()
-        return self.loss.discriminator_loss(real_logits, fake_logits, *chance)
+    # each player's loss
 
     def _scale(self, draw: Draw) -> float:
         return float(draw.batch) if self.reduction == "sum" else 1.0
+
+    def _adversarial(self, real_logits: Tensor, fake_logits: Tensor, draw: Draw) -> Tensor:
+        chance = (draw.shares("flips", 2)[: len(real_logits)],) if self.loss.flips else ()
+        return self.loss.discriminator_loss(real_logits, fake_logits, *chance)
+
+    def _discriminator_loss(self, real: Tensor, fake: Tensor, draw: Draw) -> Loss:
+        """The discriminator's side, on samples as they come; no gradient to them."""
+        shown_real = self._show(real, draw)
+        shown_fake = self._show(fake.detach() if self.replay is None else self.replay.mix(fake.detach(), draw), draw)
+        real_logits, fake_logits, features = self._judge(shown_real, shown_fake)
+        loss = self._adversarial(real_logits, fake_logits, draw)
+        seen = Seen(shown_real, shown_fake, real_logits, fake_logits)
+        parts: dict[str, Tensor] = {}
+        total = loss * (self.discriminator_factor * self._scale(draw))
+        total = self._with_penalties(self._due("discriminator", draw), total, seen, draw, parts)
+        if self.information is not None:
+            bound = self.information(features, draw.latents(self.latents)[:, self.latents.size :])
+            total = total - self.information.weight * self._scale(draw) * bound
+        return Loss(total, {"discriminator": loss.detach()}, parts, self._outputs(real_logits, fake_logits))
+
+    def _generator_loss(self, real: Tensor, fake: Tensor, draw: Draw, stream: str = "latent") -> Loss:
+        """The generator's side; gradients go to the fakes alone. `stream`: of the latents they were made of."""
+        fake_logits, features, real_logits, real_features = self._judge_for_generator(
+            self._show(real, draw), self._show(fake, draw)
+        )
+        adversarial = self.loss.generator_loss(fake_logits, real_logits)
+        total = adversarial
+        parts: dict[str, Tensor] = {}
+        if self.remedies.feature_matching:
+            matching = (features.float().mean(0) - real_features.float().mean(0)).square().sum()
+            parts["feature_matching"] = matching.detach()
+            total = self.remedies.feature_matching * matching + (0 if self.remedies.matching_alone else adversarial)
+        if self.information is not None:
+            codes = draw.latents(self.latents, stream)[:, self.latents.size :]
+            bound = frozen(self.information, features, codes=codes)
+            parts["information"] = bound.detach()
+            total = total - self.information.weight * bound
+        total = self._with_penalties(
+            self._due("generator", draw), total * self._scale(draw), draw.latents(self.latents), draw, parts
+        )
+        after = self.loss.probability(fake_logits.detach(), real_logits).mean()
+        return Loss(total, {"generator": adversarial.detach()}, parts, {"D(G(z)) after": after})
+
+    def _due(self, player: str, draw: Draw) -> list[Penalty]:
+        """The player's penalties that join its turn at this draw."""
+        turn = draw.turn if player == "discriminator" else draw.turn // self.discriminator_turns
+        lazy = self._lazy(player)
+        return [
+            penalty
+            for penalty in self._penalties
+            if penalty.player == player and penalty not in lazy and turn % penalty.every == 0
+        ]
+
+    def _with_penalties(
+        self,
+        penalties: list[Penalty],
+        total: Tensor,
+        seen: Seen | Tensor,
+        draw: Draw,
+        parts: dict[str, Tensor],
+    ) -> Tensor:
+        """`total` and what the player's penalties add; their bare values go to `parts`."""
+        for penalty in penalties:
+            value = penalty(self.get_submodule(penalty.player), seen, draw)
+            total = total + value * penalty.factor(draw.progress)
+            parts[penalty.name] = value.detach()
+        return total
+
+    def _outputs(self, real_logits: Tensor, fake_logits: Tensor) -> dict[str, Tensor]:
+        real_logits, fake_logits = real_logits.detach(), fake_logits.detach()
+        return {
+            "D(x)": self.loss.probability(real_logits, fake_logits).mean(),
+            "D(G(z)) before": self.loss.probability(fake_logits, real_logits).mean(),
+        }
+
+    # the turns
 
     def _discriminator_turn(self, real: Tensor, draw: Draw) -> Loss:
         if self.keeps_fakes:
@@ -136,78 +280,80 @@ class Generation(Game):
         else:
             with torch.no_grad():
                 fake = self._make_fakes(draw)
-        real_logits, fake_logits = self._judge(real, fake.detach())
-        loss = self._discriminator_loss(real_logits, fake_logits, draw)
-        total, parts = self._with_penalties(loss, real, fake.detach(), draw)
-        outputs = self._outputs(real_logits, fake_logits)
-        return Loss(total, {"discriminator": loss.detach()}, parts, outputs)
+        return self._discriminator_loss(real, fake, draw)
 
     def _generator_turn(self, real: Tensor, draw: Draw) -> Loss:
+        stream = "latent" if self.reuses_fakes else "generator"
         if self._fakes is not None and self._fakes[0] == draw.first:
             fake = self._fakes[1]
         else:
-            fake = self._make_fakes(draw, "latent" if self.reuses_fakes else "generator")
+            fake = self._make_fakes(draw, stream)
         self._fakes = None
-        fake_logits, real_logits = self._judge_for_generator(real, fake)
-        loss = self.loss.generator_loss(fake_logits, real_logits)
-        after = self.loss.probability(fake_logits.detach(), real_logits).mean()
-        outputs = {"D(G(z)) after": after} if self.reuses_fakes else {}
-        return Loss(loss * self._scale(draw), {"generator": loss.detach()}, outputs=outputs)
+        loss = self._generator_loss(real, fake, draw, stream)
+        if not self.reuses_fakes:
+            loss.outputs.clear()  # of other fakes than those before
+        return loss
+
+    def _penalties_turn(self, player: str, real: Tensor, draw: Draw) -> Loss:
+        """The lazy penalties of a player alone, each times what it is lazy by."""
+        if player == "discriminator":
+            with torch.no_grad():
+                fake = self._show(self._make_fakes(draw), draw)
+            real = self._show(real, draw)
+            seen: Seen | Tensor = Seen(real, fake, *self._judge(real, fake)[:2])
+        else:
+            seen = draw.latents(self.latents)
+        # A slope need not depend on every parameter (not on the last bias): those then have a gradient of zero.
+        total = sum((value.sum() * 0 for value in self.parameters_of(player)), torch.zeros((), device=real.device))
+        parts: dict[str, Tensor] = {}
+        return Loss(self._with_penalties(self._lazy(player), total, seen, draw, parts), parts=parts)
 
     def _both_apart(self, real: Tensor, draw: Draw) -> Loss:
-        """Both losses at the same networks, the fakes judged twice: for dropout, BatchNorm, or a flat loss."""
+        """Both losses at the same networks, the fakes judged twice."""
         fake = self._make_fakes(draw)
-        judged, beside = self._judge_for_generator(real, fake)
-        generator_loss = self.loss.generator_loss(judged, beside)
-        real_logits, fake_logits = self._judge(real, fake.detach())
-        loss = self._discriminator_loss(real_logits, fake_logits, draw)
-        total, parts = self._with_penalties(loss, real, fake.detach(), draw)
+        generator = self._generator_loss(real, fake, draw)
+        discriminator = self._discriminator_loss(real, fake, draw)
         return Loss(
-            total + generator_loss * self._scale(draw),
-            {"discriminator": loss.detach(), "generator": generator_loss.detach()},
-            parts,
-            self._outputs(real_logits, fake_logits),
+            discriminator.total + generator.total,
+            discriminator.losses | generator.losses,
+            discriminator.parts | generator.parts,
+            discriminator.outputs,
         )
 
     def _both_shared(self, real: Tensor, draw: Draw) -> Loss:
         """Both players' gradients from one pass; see the head of this file."""
-        fake = self._make_fakes(draw)
-        real_logits, fake_logits = self._judge(real, fake)
+        shown_real, shown_fake = self._show(real, draw), self._show(self._make_fakes(draw), draw)
+        real_logits, fake_logits, _ = self._judge(shown_real, shown_fake)
         r = real_logits.detach().requires_grad_()
         f = fake_logits.detach().requires_grad_()
         generator_loss = self.loss.generator_loss(f, r.detach())
         (b,) = torch.autograd.grad(generator_loss, f)
-        loss = self._discriminator_loss(r, f, draw)
+        loss = self._adversarial(r, f, draw)
         (a,) = torch.autograd.grad(loss, f)
         # Where D is all but sure, a_i dies away and b_i does not: what is sent stays above 1e-12 b_i, so that the
         # generator hears it in full; D does not notice, for Adam's epsilon is larger by far.
         floor = 1e-12 * b.abs()
         sent = torch.where(a.abs() < floor, floor.copysign(a), a)
         ratio = torch.nan_to_num(b / sent, nan=0.0) / self.discriminator_factor
-        fake.register_hook(lambda gradient: gradient * ratio.to(gradient.dtype).view(-1, *[1] * (gradient.ndim - 1)))
-        loss = self._discriminator_loss(real_logits, fake_logits, draw)
-        loss = loss + ((sent - a) * (fake_logits - f.detach())).sum()  # adds to the slope, and 0 to the value
-        total, parts = self._with_penalties(loss, real, fake.detach(), draw)
-        return Loss(
-            total,
-            {"discriminator": loss.detach(), "generator": generator_loss.detach()},
-            parts,
-            self._outputs(real_logits, fake_logits),
+        shown_fake.register_hook(
+            lambda gradient: gradient * ratio.to(gradient.dtype).view(-1, *[1] * (gradient.ndim - 1))
         )
-
-    def _with_penalties(self, loss: Tensor, real: Tensor, fake: Tensor, draw: Draw) -> tuple[Tensor, dict[str, Tensor]]:
+        loss = self._adversarial(real_logits, fake_logits, draw)
+        loss = loss + ((sent - a) * (fake_logits - f.detach())).sum()  # adds to the slope, and 0 to the value
+        seen = Seen(shown_real, shown_fake.detach(), real_logits, fake_logits, shared=True)
+        parts: dict[str, Tensor] = {}
         total = loss * (self.discriminator_factor * self._scale(draw))
-        parts = {}
-        for penalty in self.penalties:
-            if draw.turn % penalty.every == 0:
-                value = penalty.function(self.discriminator, real, fake, draw)
-                total = total + value * (penalty.every * penalty.weight)
-                parts[penalty.name] = value.detach()
-        return total, parts
+        total = self._with_penalties(self._due("discriminator", draw), total, seen, draw, parts)
+        total = self._with_penalties(self._due("generator", draw), total, draw.latents(self.latents), draw, parts)
+        losses = {"discriminator": loss.detach(), "generator": generator_loss.detach()}
+        return Loss(total, losses, parts, self._outputs(real_logits, fake_logits))
 
-    def _outputs(self, real_logits: Tensor, fake_logits: Tensor) -> dict[str, Tensor]:
-        real_logits, fake_logits = real_logits.detach(), fake_logits.detach()
-        return {
-            "D(x)": self.loss.probability(real_logits, fake_logits).mean(),
-            "D(G(z)) before": self.loss.probability(fake_logits, real_logits).mean(),
-        }
+
+def feature_count(discriminator: nn.Module) -> int:
+    """How many features a discriminator's body makes; `UsageError` where it has none."""
+    if not isinstance(discriminator, Discriminator):
+        raise UsageError(
+            f"{type(discriminator).__name__} has no body and head, so there are no features to match or to read codes "
+            "from: derive it from zerosum.networks.Discriminator."
+        )
+    return discriminator.width

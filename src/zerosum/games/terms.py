@@ -1,12 +1,13 @@
-"""Penalties as a game adds them: the plain functions of `zerosum.penalties` with the randomness they ask for.
+"""Penalties as a game adds them: the plain functions of `zerosum.penalties` with randomness, memory and schedule.
 
 A share that mixes real and generated samples belongs to its image and comes by position, as latents do. Noise of an
-image's size comes from PyTorch's own generator, which is seeded anew at each turn.
+image's size comes from PyTorch's own generator, which is seeded anew at each turn. What a penalty remembers from turn
+to turn (LeCam's anchors, the mean path length) is a buffer of the game, so it is part of the checkpoint.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -15,21 +16,57 @@ import torch
 from torch import Tensor, nn
 
 from zerosum import penalties
+from zerosum.augment import flip_and_shift
 from zerosum.errors import UsageError, nearest
-from zerosum.games.game import Draw
+from zerosum.games.fading import Fading
+from zerosum.games.randomness import Draw
 
-# (discriminator, real, fake, draw, options) to a scalar
+
+@dataclass
+class Seen:
+    """What a discriminator's turn has at hand: samples (N, …) as they were shown, detached, and its logits (N,).
+
+    `shared`: the graph of the logits of fakes leads on to the generator, so that a penalty on them would train it.
+    """
+
+    real: Tensor
+    fake: Tensor
+    real_logits: Tensor
+    fake_logits: Tensor
+    shared: bool = False
+
+
+Memory = Mapping[str, Tensor]
+# (network, what was seen, draw, memory, options) to a scalar; on the generator: latents in place of what was seen
 Call = Callable[..., Tensor]
 
 
-@dataclass(frozen=True)
-class Penalty:
-    """`every · weight · function(discriminator, real, fake, draw)`, added at each `every`-th turn."""
+class Penalty(nn.Module):
+    """`every · weight · call(network, seen, draw, memory)`, added at each `every`-th turn of its player.
 
-    name: str
-    function: Callable[[nn.Module, Tensor, Tensor, Draw], Tensor]
-    weight: float
-    every: int = 1
+    Attributes:
+        name: as in a configuration.
+        weight: of the penalty, as the run goes on.
+        every: lazy regularisation.
+        player: "discriminator" or "generator".
+        reads_logits: whether it takes the logits of this turn as they are, with their graph.
+    """
+
+    def __init__(self, name: str, term: Term, weight: Fading, every: int, options: dict[str, Any]) -> None:
+        super().__init__()
+        self.name, self.weight, self.every = name, weight, every
+        self.player, self.reads_logits = term.player, term.reads_logits
+        self._call = partial(term.call, **term.options | options)
+        for key in term.memory:
+            self.register_buffer(key, torch.zeros(()))
+
+    def forward(self, network: nn.Module, seen: Seen | Tensor, draw: Draw) -> Tensor:
+        """The bare value of the penalty; what it remembers moves on."""
+        return self._call(network, seen, draw, dict(self.named_buffers()))
+
+    def factor(self, progress: float) -> float:
+        """What its value is multiplied by where it is added."""
+        return self.every * self.weight.at(progress)
 
 
 @dataclass(frozen=True)
@@ -39,54 +76,105 @@ class Term:
     call: Call
     weight: float
     options: dict[str, Any] = field(default_factory=dict)
+    player: str = "discriminator"
+    memory: tuple[str, ...] = ()  # scalars it remembers
+    reads_logits: bool = False
     compares_answers: bool = False  # dropout would be part of the difference
+    per_sample: bool = False  # holds the norm of each sample's gradient to a number
+    twice: bool = False  # differentiates a gradient
 
 
-def _r1(discriminator: nn.Module, real: Tensor, fake: Tensor, draw: Draw) -> Tensor:
-    return penalties.r1(discriminator, real)
+def _r1(discriminator: nn.Module, seen: Seen, draw: Draw, memory: Memory) -> Tensor:
+    return penalties.r1(discriminator, seen.real)
 
 
-def _r2(discriminator: nn.Module, real: Tensor, fake: Tensor, draw: Draw) -> Tensor:
-    return penalties.r2(discriminator, fake)
+def _r2(discriminator: nn.Module, seen: Seen, draw: Draw, memory: Memory) -> Tensor:
+    return penalties.r2(discriminator, seen.fake)
 
 
-def _r1_difference(discriminator: nn.Module, real: Tensor, fake: Tensor, draw: Draw, *, sigma: float) -> Tensor:
-    return penalties.r1_difference(discriminator, real, torch.randn_like(real), sigma=sigma)
+def _r1_difference(discriminator: nn.Module, seen: Seen, draw: Draw, memory: Memory, *, sigma: float) -> Tensor:
+    return _difference(discriminator, seen, seen.real, seen.real_logits, sigma)
 
 
-def _r2_difference(discriminator: nn.Module, real: Tensor, fake: Tensor, draw: Draw, *, sigma: float) -> Tensor:
-    return penalties.r2_difference(discriminator, fake, torch.randn_like(fake), sigma=sigma)
+def _r2_difference(discriminator: nn.Module, seen: Seen, draw: Draw, memory: Memory, *, sigma: float) -> Tensor:
+    return _difference(discriminator, seen, seen.fake, seen.fake_logits, sigma)
 
 
-def _gradient(discriminator: nn.Module, real: Tensor, fake: Tensor, draw: Draw, *, one_sided: bool) -> Tensor:
-    return penalties.gradient_penalty(discriminator, real, fake, draw.shares("mix", 1)[:, 0], one_sided=one_sided)
+def _difference(discriminator: nn.Module, seen: Seen, samples: Tensor, logits: Tensor, sigma: float) -> Tensor:
+    noise = torch.randn_like(samples)
+    if seen.shared or torch.is_autocast_enabled(samples.device.type):
+        return penalties.r1_difference(discriminator, samples, noise, sigma=sigma)
+    return penalties.difference_penalty(logits, discriminator(samples + sigma * noise), sigma)
 
 
-def _dragan(discriminator: nn.Module, real: Tensor, fake: Tensor, draw: Draw, *, spread: float) -> Tensor:
-    noise = spread * real.std() * torch.rand_like(real)
-    return penalties.dragan(discriminator, real, noise)
+def _gradient(discriminator: nn.Module, seen: Seen, draw: Draw, memory: Memory, *, one_sided: bool) -> Tensor:
+    mix = draw.shares("mix", 1)[: len(seen.real), 0]
+    return penalties.gradient_penalty(discriminator, seen.real, seen.fake, mix, one_sided=one_sided)
+
+
+def _dragan(discriminator: nn.Module, seen: Seen, draw: Draw, memory: Memory, *, spread: float) -> Tensor:
+    share = draw.shares("dragan", 1)[: len(seen.real)].view(-1, *[1] * (seen.real.dim() - 1))
+    noise = share * spread * seen.real.std() * torch.rand_like(seen.real)
+    return penalties.dragan(discriminator, seen.real, noise)
+
+
+def _consistency(
+    discriminator: nn.Module, seen: Seen, draw: Draw, memory: Memory, *, pixels: int, flip: bool
+) -> Tensor:
+    both = torch.zeros((), device=seen.real.device)
+    for name, samples in (("real", seen.real), ("fake", seen.fake)):
+        chance = draw.shares(f"consistency {name}", 3)[: len(samples)]
+        moved = flip_and_shift(samples, chance, pixels=pixels, flip=flip)
+        both = both + penalties.consistency(discriminator, samples, moved)
+    return both
+
+
+def _lecam(discriminator: nn.Module, seen: Seen, draw: Draw, memory: Memory, *, decay: float) -> Tensor:
+    memory["turns"].add_(1)
+    anchors = []
+    for side, logits in (("real", seen.real_logits), ("fake", seen.fake_logits)):
+        memory[side].copy_(penalties.moving_average(memory[side].clone(), logits, decay=decay))
+        anchors.append(memory[side] / (1 - decay ** memory["turns"]))  # begun at 0, and 0 is no anchor
+    return penalties.lecam(seen.real_logits, seen.fake_logits, *anchors)
+
+
+def _path_length(generator: nn.Module, latents: Tensor, draw: Draw, memory: Memory, *, decay: float) -> Tensor:
+    some = latents[: max(1, len(latents) // 2)]  # half a batch, as published
+    with torch.no_grad():
+        like = torch.empty_like(generator(some))
+    value, mean = penalties.path_length(generator, some, torch.randn_like(like), memory["mean"].clone(), decay=decay)
+    memory["mean"].copy_(mean)
+    return value
 
 
 TERMS: dict[str, Term] = {
-    "r1": Term(_r1, 0.5),
-    "r2": Term(_r2, 0.5),
+    "r1": Term(_r1, 0.5, twice=True),
+    "r2": Term(_r2, 0.5, twice=True),
     "r1_difference": Term(_r1_difference, 0.5, {"sigma": 0.01}, compares_answers=True),
     "r2_difference": Term(_r2_difference, 0.5, {"sigma": 0.01}, compares_answers=True),
-    "gradient": Term(_gradient, 10.0, {"one_sided": False}),
-    "dragan": Term(_dragan, 10.0, {"spread": 0.5}),
+    "gradient": Term(_gradient, 10.0, {"one_sided": False}, per_sample=True, twice=True),
+    "dragan": Term(_dragan, 10.0, {"spread": 0.5}, per_sample=True, twice=True),
+    "consistency": Term(_consistency, 10.0, {"pixels": 4, "flip": True}, compares_answers=True),
+    "lecam": Term(_lecam, 0.3, {"decay": 0.99}, memory=("real", "fake", "turns"), reads_logits=True),
+    "path_length": Term(_path_length, 2.0, {"decay": 0.99}, player="generator", memory=("mean",), twice=True),
 }
 
 
-def make_penalty(
-    name: str, discriminator: nn.Module, *, weight: float | None, every: int, options: dict[str, Any]
-) -> Penalty:
-    """The penalty called `name` with its options bound; `weight` None: its published one.
-
-    Raises `UsageError` for an unknown name or option, and where the discriminator's dropout would be penalised.
-    """
+def term_of(name: str) -> Term:
+    """The term called `name`; `UsageError` with the nearest name for an unknown one."""
     if name not in TERMS:
         raise UsageError(f"game.penalties: there is no penalty {name!r}; {nearest(name, list(TERMS))}")
-    term = TERMS[name]
+    return TERMS[name]
+
+
+def make_penalty(
+    name: str, network: nn.Module, *, weight: float | Fading | None, every: int, options: dict[str, Any]
+) -> Penalty:
+    """The penalty called `name` on its player's `network` with its options bound; `weight` None: the published one.
+
+    Raises `UsageError` for an unknown name or option, and where the network's dropout would be penalised.
+    """
+    term = term_of(name)
     for option, value in options.items():
         if option not in term.options:
             known = nearest(option, list(term.options)) if term.options else "it has none."
@@ -96,7 +184,8 @@ def make_penalty(
             raise UsageError(
                 f"game.penalties.{name}.options.{option} is {value!r}; it must be like {term.options[option]!r}."
             )
-    if term.compares_answers and (why := penalties.randomness_warning(discriminator)):
+    if term.compares_answers and (why := penalties.randomness_warning(network)):
         raise UsageError(f"game.penalties.{name}: {why}")
-    call = partial(term.call, **term.options | options)
-    return Penalty(name, call, term.weight if weight is None else weight, every)
+    weight = term.weight if weight is None else weight
+    fading = weight if isinstance(weight, Fading) else Fading(weight, weight)
+    return Penalty(name, term, fading, every, options)

@@ -6,12 +6,20 @@
 Imports torch: import late where a command line must answer at once.
 """
 
-from zerosum.networks import dcgan28, dcgan64, dcgan_dense, mlp, quick
+from zerosum.networks import dcgan28, dcgan64, dcgan_dense, mlp, quick, sndcgan
+from zerosum.networks.discriminator import Discriminator
+from zerosum.networks.fourier import FourierFeatures
 from zerosum.networks.layers import is_convolutional, mixes_samples
+from zerosum.networks.minibatch import MinibatchDeviation, MinibatchDiscrimination, add_minibatch
 from zerosum.networks.registry import Entry, build, entry, names, options, register
 
 __all__ = [
+    "Discriminator",
     "Entry",
+    "FourierFeatures",
+    "MinibatchDeviation",
+    "MinibatchDiscrimination",
+    "add_minibatch",
     "build",
     "dcgan28",
     "dcgan64",
@@ -24,4 +32,5 @@ __all__ = [
     "options",
     "quick",
     "register",
+    "sndcgan",
 ]

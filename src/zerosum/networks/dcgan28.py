@@ -24,7 +24,8 @@ from math import sqrt
 import torch
 from torch import Tensor, nn
 
-from zerosum.networks.layers import Dropout, FromMap, ToMap, check_images, check_positive, glorot_uniform_, logits_of
+from zerosum.networks.discriminator import Discriminator
+from zerosum.networks.layers import Dropout, FromMap, ToMap, check_images, check_positive, glorot_uniform_
 from zerosum.networks.registry import register
 
 SLOPE = 0.3  # Keras's default of LeakyReLU
@@ -34,6 +35,14 @@ EPSILON, MOMENTUM = 1e-3, 0.01  # Keras's BatchNorm; its running average keeps 1
 def mirrored(maps: Tensor) -> Tensor:
     """Maps (N, C, H, W) upside down and left to right."""
     return torch.flip(maps, (2, 3))
+
+
+class Mirror(nn.Module):
+    """`mirrored` as a layer."""
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Maps (N, C, H, W) upside down and left to right."""
+        return mirrored(maps)
 
 
 def up_same(before: int, after: int, stride: int) -> nn.ConvTranspose2d:
@@ -81,7 +90,7 @@ class DCGAN28Generator(nn.Module):
 
 
 @register("dcgan-28-discriminator", role="discriminator", of="images")
-class DCGAN28Discriminator(nn.Module):
+class DCGAN28Discriminator(Discriminator):
     """Images (N, C, H, W) to logits (N,); H and W multiples of 4, UsageError otherwise.
 
     Args:
@@ -90,9 +99,8 @@ class DCGAN28Discriminator(nn.Module):
     """
 
     def __init__(self, shape: Sequence[int], *, dropout: float = 0.3):
-        super().__init__()
         channels, height, width = check_images(shape, "dcgan-28-discriminator", least=4, multiple=4)
-        layers: list[nn.Module] = []
+        layers: list[nn.Module] = [Mirror()]
         for before, after, stride in ((channels, 64, 1), (64, 128, 2), (128, 256, 2)):
             layers += [
                 down_same(before, after, stride),
@@ -102,13 +110,8 @@ class DCGAN28Discriminator(nn.Module):
             if stride == 2:
                 layers.append(Dropout(dropout))
         area = height // 4 * (width // 4)
-        last = nn.Linear(area * 256, 1)
-        self.layers = nn.Sequential(*layers, FromMap(), last)
+        super().__init__(nn.Sequential(*layers, FromMap()), area * 256)
         glorot_uniform_(self)
         # Published as a convolution over the whole map, whose Glorot fans are area·256 and area·1.
         bound = sqrt(6 / (area * 256 + area))
-        nn.init.uniform_(last.weight, -bound, bound)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Images (N, C, H, W) to logits (N,)."""
-        return logits_of(self.layers(mirrored(x)))
+        nn.init.uniform_(self.get_parameter("head.weight"), -bound, bound)

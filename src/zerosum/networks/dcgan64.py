@@ -17,22 +17,31 @@ cropped around the centre. Channels double with each halving from `width`, to at
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 from torch import Tensor, nn
 
+from zerosum.errors import UsageError, nearest
+from zerosum.networks.discriminator import Discriminator
 from zerosum.networks.layers import (
     FromMap,
+    InstanceNorm,
     ToMap,
     centre_crop,
     check_images,
     check_positive,
     halved,
-    logits_of,
     normal_,
 )
 from zerosum.networks.registry import register
+
+NORMS: dict[str, Callable[[int], list[nn.Module]]] = {
+    "batch": lambda channels: [nn.BatchNorm2d(channels)],
+    "layer": lambda channels: [nn.GroupNorm(1, channels)],
+    "instance": lambda channels: [InstanceNorm(channels)],
+    "none": lambda channels: [],
+}
 
 
 def widths(height: int, width: int, base: int) -> list[int]:
@@ -79,31 +88,34 @@ class DCGANGenerator(nn.Module):
 
 
 @register("dcgan-discriminator", role="discriminator", of="images")
-class DCGANDiscriminator(nn.Module):
+class DCGANDiscriminator(Discriminator):
     """Images (N, C, H, W) to logits (N,); UsageError for images under 8×8.
 
     Args:
         shape: (C, H, W) of the images.
         width: channels of the largest maps.
+        norm: what stands where BatchNorm does as published ("batch"). A penalty on each sample's gradient, as a
+            WGAN-GP critic's, needs one that mixes no samples: "layer" normalises each sample over its channels and
+            places with a scale and a shift for each channel, as Gulrajani et al. 2017
+            (https://arxiv.org/abs/1704.00028) have it; "instance" each channel of each sample over its places;
+            with "none" the convolutions have biases. "layer" and "instance" begin with scale 1 and shift 0.
     """
 
-    def __init__(self, shape: Sequence[int], *, width: int = 64):
-        super().__init__()
+    def __init__(self, shape: Sequence[int], *, width: int = 64, norm: str = "batch"):
         check_positive(width=width)
+        if norm not in NORMS:
+            raise UsageError(f"there is no norm {norm!r}: {nearest(norm, tuple(NORMS))}")
         channels, rows, columns = check_images(shape, "dcgan-discriminator", least=8)
         sizes = widths(rows, columns, width)
-        layers: list[nn.Module] = [nn.Conv2d(channels, sizes[0], 4, 2, 1, bias=False), nn.LeakyReLU(0.2, inplace=True)]
+        bias = norm == "none"
+        layers: list[nn.Module] = [nn.Conv2d(channels, sizes[0], 4, 2, 1, bias=bias), nn.LeakyReLU(0.2, inplace=True)]
         for before, after in pairwise(sizes):
             layers += [
-                nn.Conv2d(before, after, 4, 2, 1, bias=False),
-                nn.BatchNorm2d(after),
+                nn.Conv2d(before, after, 4, 2, 1, bias=bias),
+                *NORMS[norm](after),
                 nn.LeakyReLU(0.2, inplace=True),
             ]
         # An odd side is halved downwards; the last window of the kernel still reaches its last pixel.
         area = (rows >> len(sizes)) * (columns >> len(sizes))
-        self.layers = nn.Sequential(*layers, FromMap(), nn.Linear(sizes[-1] * area, 1, bias=False))
+        super().__init__(nn.Sequential(*layers, FromMap()), sizes[-1] * area, bias=False)
         normal_(self)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Images (N, C, H, W) to logits (N,)."""
-        return logits_of(self.layers(x))

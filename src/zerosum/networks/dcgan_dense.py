@@ -14,7 +14,8 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from zerosum.networks.layers import FromMap, ToMap, check_images, check_positive, logits_of
+from zerosum.networks.discriminator import Discriminator
+from zerosum.networks.layers import FromMap, ToMap, check_images, check_positive
 from zerosum.networks.registry import register
 
 
@@ -48,7 +49,7 @@ class DCGANDenseGenerator(nn.Module):
 
 
 @register("dcgan-dense-discriminator", role="discriminator", of="images")
-class DCGANDenseDiscriminator(nn.Module):
+class DCGANDenseDiscriminator(Discriminator):
     """Images (N, C, H, W) to logits (N,); H and W multiples of 4, UsageError otherwise.
 
     Args:
@@ -56,17 +57,12 @@ class DCGANDenseDiscriminator(nn.Module):
     """
 
     def __init__(self, shape: Sequence[int]):
-        super().__init__()
         channels, height, width = check_images(shape, "dcgan-dense-discriminator", least=4, multiple=4)
-        self.layers = nn.Sequential(
+        body = nn.Sequential(
             nn.Conv2d(channels, 64, 4, 2, 1),
             nn.LeakyReLU(0.2),
             nn.Conv2d(64, 128, 4, 2, 1),
             nn.LeakyReLU(0.2),
             FromMap(),
-            nn.Linear(height // 4 * (width // 4) * 128, 1),
         )
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Images (N, C, H, W) to logits (N,)."""
-        return logits_of(self.layers(x))
+        super().__init__(body, height // 4 * (width // 4) * 128)

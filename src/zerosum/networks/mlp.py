@@ -14,14 +14,16 @@ Gaussian; there `init="normal"` draws every weight and every bias from N(0, 0.02
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from math import prod
 
 from torch import Tensor, nn
 
 from zerosum.errors import UsageError, nearest
-from zerosum.networks.layers import Dropout, check_positive, check_shape, glorot_uniform_, logits_of
+from zerosum.networks.discriminator import Discriminator
+from zerosum.networks.fourier import FourierFeatures
+from zerosum.networks.layers import Dropout, check_positive, check_shape, glorot_uniform_
 from zerosum.networks.registry import register
 
 
@@ -33,9 +35,10 @@ class MLPGenerator(nn.Module):
         latent: length of a latent.
         shape: (C, H, W) of the images or (D,) of the points.
         hidden: units of each hidden layer, first to last; empty for a linear generator.
-        activation: "leaky-relu" or "tanh", after each hidden layer.
+        activation: "leaky-relu", "relu" or "tanh", after each hidden layer.
         slope: of the leaky ReLU below zero.
         hidden_bias: whether hidden layers have biases (the last layer always has).
+        normalise: whether BatchNorm stands between each hidden layer and its activation.
         output: "tanh" for [-1, 1], or "linear" for points without bounds.
         init: "glorot" (uniform, zero biases) or "normal" (weights and biases).
         std: standard deviation of the "normal" weights.
@@ -50,6 +53,7 @@ class MLPGenerator(nn.Module):
         activation: str = "leaky-relu",
         slope: float = 0.3,
         hidden_bias: bool = False,
+        normalise: bool = False,
         output: str = "tanh",
         init: str = "glorot",
         std: float = 0.02,
@@ -58,7 +62,7 @@ class MLPGenerator(nn.Module):
         check_positive(latent=latent)
         self.shape = check_shape(shape)
         _check_choice("output", output, ("tanh", "linear"))
-        layers = _hidden_layers([latent, *hidden], activation, slope, hidden_bias, dropout=0.0)
+        layers = _hidden_layers([latent, *hidden], activation, slope, hidden_bias, normalise=normalise)
         layers.append(nn.Linear([latent, *hidden][-1], prod(self.shape)))
         if output == "tanh":
             layers.append(nn.Tanh())
@@ -72,16 +76,18 @@ class MLPGenerator(nn.Module):
 
 
 @register("mlp-discriminator", role="discriminator", of="both")
-class MLPDiscriminator(nn.Module):
+class MLPDiscriminator(Discriminator):
     """Images (N, C, H, W) or points (N, D) to logits (N,).
 
     Args:
         shape: (C, H, W) of the images or (D,) of the points.
         hidden: units of each hidden layer, first to last.
-        activation: "leaky-relu" or "tanh", after each hidden layer.
+        activation: "leaky-relu", "relu" or "tanh", after each hidden layer.
         slope: of the leaky ReLU below zero.
         dropout: probability with which a hidden unit is dropped in training; 0 for none.
         hidden_bias: whether hidden layers have biases (the last layer always has).
+        fourier: scales of the Fourier features (`fourier.FourierFeatures`, 16 frequencies each) that stand beside
+            the coordinates of points, in radians a unit of the data; empty for none. UsageError with images.
         init: "glorot" (uniform, zero biases) or "normal" (weights and biases).
         std: standard deviation of the "normal" weights.
     """
@@ -95,31 +101,40 @@ class MLPDiscriminator(nn.Module):
         slope: float = 0.3,
         dropout: float = 0.5,
         hidden_bias: bool = True,
+        fourier: Sequence[float] = [],
         init: str = "glorot",
         std: float = 0.02,
     ):
-        super().__init__()
-        sizes = [prod(check_shape(shape)), *hidden]
+        sizes = check_shape(shape)
+        if fourier and len(sizes) > 1:
+            raise UsageError(f"fourier is {list(fourier)}, which is for points, and these are images: leave it out")
         if not 0 <= dropout < 1:
             raise UsageError(f"dropout is {dropout}: it must be at least 0 and below 1")
-        layers = _hidden_layers(sizes, activation, slope, hidden_bias, dropout)
-        self.layers = nn.Sequential(nn.Flatten(), *layers, nn.Linear(sizes[-1], 1))
+        first = FourierFeatures(sizes[0], fourier) if fourier else nn.Flatten()
+        widths = [first.width if isinstance(first, FourierFeatures) else prod(sizes), *hidden]
+        layers = _hidden_layers(widths, activation, slope, hidden_bias, dropout=dropout)
+        super().__init__(nn.Sequential(first, *layers), widths[-1])
         _initialise(self, init, std)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Images (N, C, H, W) or points (N, D) to logits (N,)."""
-        return logits_of(self.layers(x))
 
-
-def _hidden_layers(sizes: Sequence[int], activation: str, slope: float, bias: bool, dropout: float) -> list[nn.Module]:
-    """Linear layers between consecutive `sizes`, each followed by its activation and its dropout."""
-    _check_choice("activation", activation, ("leaky-relu", "tanh"))
+def _hidden_layers(
+    sizes: Sequence[int], activation: str, slope: float, bias: bool, *, normalise: bool = False, dropout: float = 0.0
+) -> list[nn.Module]:
+    """Linear layers between consecutive `sizes`, each followed by its BatchNorm, its activation and its dropout."""
+    activations: dict[str, Callable[[], nn.Module]] = {
+        "leaky-relu": lambda: nn.LeakyReLU(slope),
+        "relu": nn.ReLU,
+        "tanh": nn.Tanh,
+    }
+    _check_choice("activation", activation, tuple(activations))
     for size in sizes[1:]:
         check_positive(hidden=size)
     layers: list[nn.Module] = []
     for before, after in pairwise(sizes):
         layers.append(nn.Linear(before, after, bias=bias))
-        layers.append(nn.Tanh() if activation == "tanh" else nn.LeakyReLU(slope))
+        if normalise:
+            layers.append(nn.BatchNorm1d(after))
+        layers.append(activations[activation]())
         if dropout:
             layers.append(Dropout(dropout))
     return layers
@@ -130,8 +145,10 @@ def _initialise(network: nn.Module, init: str, std: float) -> None:
     if init == "glorot":
         glorot_uniform_(network)
     else:
-        for parameter in network.parameters():
-            nn.init.normal_(parameter, 0.0, std)
+        for layer in network.modules():
+            if isinstance(layer, nn.Linear):
+                for parameter in layer.parameters():
+                    nn.init.normal_(parameter, 0.0, std)
 
 
 def _check_choice(option: str, value: str, known: tuple[str, ...]) -> None:

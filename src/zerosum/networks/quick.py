@@ -24,6 +24,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
+from zerosum.networks.discriminator import Discriminator
 from zerosum.networks.layers import (
     FromMap,
     ToMap,
@@ -31,7 +32,6 @@ from zerosum.networks.layers import (
     check_images,
     check_positive,
     halved,
-    logits_of,
 )
 from zerosum.networks.registry import register
 
@@ -82,7 +82,7 @@ class QuickGenerator(nn.Module):
 
 
 @register("quick-discriminator", role="discriminator", of="images")
-class QuickDiscriminator(nn.Module):
+class QuickDiscriminator(Discriminator):
     """Images (N, C, H, W) to logits (N,); UsageError for images under 4×4.
 
     Args:
@@ -90,7 +90,6 @@ class QuickDiscriminator(nn.Module):
     """
 
     def __init__(self, shape: Sequence[int]):
-        super().__init__()
         channels, height, width = check_images(shape, "quick-discriminator", least=4)
         sizes = widths(height, width)
         layers: list[nn.Module] = []
@@ -103,8 +102,4 @@ class QuickDiscriminator(nn.Module):
             ]
         # An odd side is halved downwards; the last window of the kernel still reaches its last pixel.
         area = (height >> len(sizes)) * (width >> len(sizes))
-        self.layers = nn.Sequential(*layers, FromMap(), nn.Linear(sizes[-1] * area, 1))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Images (N, C, H, W) to logits (N,)."""
-        return logits_of(self.layers(x))
+        super().__init__(nn.Sequential(*layers, FromMap()), sizes[-1] * area)

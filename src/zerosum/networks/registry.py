@@ -41,9 +41,9 @@ def register(name: str, *, role: Role, of: Of) -> Callable[[NetworkClass], Netwo
     """Class decorator: the network is known as `name` from now on.
 
     A generator is `__init__(self, latent, shape, *, options…)` and maps latents (N, latent) to images
-    (N, C, H, W) in [-1, 1] or points (N, D); a discriminator is `__init__(self, shape, *, options…)` and maps
-    those to logits (N,). Every option is a keyword with a JSON-able default. Raises UsageError for a name
-    that is taken.
+    (N, C, H, W) in [-1, 1] or points (N, D); a discriminator is a `Discriminator`, with its body and its
+    head, is `__init__(self, shape, *, options…)` and maps those to logits (N,). Every option is a keyword with
+    a JSON-able default. Raises UsageError for a name that is taken.
     """
 
     def add(network: NetworkClass) -> NetworkClass:
@@ -97,9 +97,13 @@ def build(name: str, **arguments: Any) -> nn.Module:
 
 
 def _like(default: Any, value: Any) -> bool:
-    """Whether `value` may stand where `default` does: the same JSON type, a whole number for a float too."""
+    """Whether `value` may stand where `default` does: the same JSON type, a whole number for a float too.
+
+    An empty list stands for numbers.
+    """
     if isinstance(default, list):
-        return isinstance(value, list | tuple) and all(_like(default[0], item) for item in value)
+        kind = default[0] if default else 0.0
+        return isinstance(value, list | tuple) and all(_like(kind, item) for item in value)
     if isinstance(default, float):
         return type(value) in (int, float)
     return type(value) is type(default)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.func import functional_call, grad
 
-from zerosum.games import Batch, Draw, Game, Turn
+from zerosum.games import Batch, Draw, Game, Latents, Turn
 from zerosum.training.checkpoint import State
 from zerosum.training.guard import Guard
 from zerosum.training.optim import Adam, Player
@@ -28,7 +28,7 @@ class Given(Draw):
     ready: list[Tensor] = field(default_factory=list)
     taken: int = 0
 
-    def latents(self, size: int, distribution: str, stream: str = "latent") -> Tensor:
+    def latents(self, latents: Latents, stream: str = "latent") -> Tensor:
         """The next of those that are ready."""
         self.taken += 1
         return self.ready[self.taken - 1]
@@ -38,12 +38,12 @@ class Given(Draw):
 class Asking(Draw):
     """A draw that notes which latents a turn asks for."""
 
-    asked: list[tuple[int, str, str]] = field(default_factory=list)
+    asked: list[tuple[Latents, str]] = field(default_factory=list)
 
-    def latents(self, size: int, distribution: str, stream: str = "latent") -> Tensor:
+    def latents(self, latents: Latents, stream: str = "latent") -> Tensor:
         """The real ones."""
-        self.asked.append((size, distribution, stream))
-        return super().latents(size, distribution, stream)
+        self.asked.append((latents, stream))
+        return super().latents(latents, stream)
 
 
 class Compiled:
@@ -108,7 +108,7 @@ class CompiledTurn:
             everything = dict(others)
             for some in parameters:
                 everything |= some
-            draw = Given(None, 0, len(images), batch, 0, ready)  # type: ignore[arg-type]
+            draw = Given(None, 0, len(images), batch, 0, ready=ready)  # type: ignore[arg-type]
             loss = functional_call(self.game, everything, (self.turn.name, Batch(images), draw))
             return loss.total, {"total": loss.total.detach(), **loss.scalars()}
 

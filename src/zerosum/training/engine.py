@@ -6,7 +6,7 @@ import torch
 
 from zerosum.errors import DivergedError
 from zerosum.games import Batch, Draw, Randomness, Turn
-from zerosum.games.game import number_of
+from zerosum.games.randomness import number_of
 from zerosum.training.checkpoint import State
 from zerosum.training.compiled import Compiled
 from zerosum.training.feed import Feed
@@ -24,6 +24,7 @@ class Engine:
         self.records = Records()
         self._guard = Guard(plan.device)
         self._compiled = Compiled(state, self._guard) if plan.compiled else None
+        self._images_a_step = plan.batch * sum(turn.repeat for turn in state.game.turns if turn.shows)
         self._players = {
             turn.name: [player for player in state.players if player.name in turn.players] for turn in state.game.turns
         }
@@ -34,11 +35,12 @@ class Engine:
         for player in state.players:
             player.schedule(progress)
         before = state.images
+        number = before // self._images_a_step
         batches: list[tuple[Batch, Draw]] = []
         for turn in state.game.turns:
-            for _ in range(turn.repeat):
+            for _ in range(turn.repeat if number % turn.every == 0 else 0):
                 if turn.shows or not batches:
-                    batches = self._batches(feed)
+                    batches = self._batches(feed, progress)
                     state.images += self.plan.batch
                 if self._compiled is None:
                     self._take(turn, batches)
@@ -48,10 +50,13 @@ class Engine:
         if state.ema is not None:
             state.ema.update(state.images, state.images - before)
 
-    def _batches(self, feed: Feed) -> list[tuple[Batch, Draw]]:
+    def _batches(self, feed: Feed, progress: float) -> list[tuple[Batch, Draw]]:
         first, whole, part = self.state.images, self.plan.batch, self.plan.micro_batch
         return [
-            (feed.batch(first + offset, part), Draw(feed.randomness, first + offset, part, whole, first // whole))
+            (
+                feed.batch(first + offset, part),
+                Draw(feed.randomness, first + offset, part, whole, first // whole, progress),
+            )
             for offset in range(0, whole, part)
         ]
 
@@ -84,7 +89,7 @@ class Engine:
         turn, start = trouble
         self.state.images = start.first
         why = "a gradient's norm is beyond float32's range"
-        for batch, draw in self._batches(feed):
+        for batch, draw in self._batches(feed, start.progress):
             seed_torch(feed.randomness, turn, draw.first)
             with self.plan.autocasting():
                 found = explain(self.state.game, turn, self._players[turn], batch, draw)

@@ -7,7 +7,7 @@ import torch
 
 from zerosum.data import Store, normalise
 from zerosum.games import Batch, Randomness
-from zerosum.games.game import number_of
+from zerosum.games.randomness import number_of
 
 
 class Feed:

@@ -11,8 +11,7 @@ from torch import Tensor
 
 from zerosum.data import Store, to_pixels
 from zerosum.diagnosis import diagnose
-from zerosum.games import Randomness
-from zerosum.games.game import latent_rows
+from zerosum.games import Latents, Randomness
 from zerosum.model import Model
 from zerosum.training.checkpoint import State, save
 from zerosum.training.display import Display
@@ -117,8 +116,7 @@ class Reporter:
         return self._released
 
     def _latents(self, stream: str, count: int) -> Tensor:
-        latent = self.model_config["latent"]
-        rows = latent_rows(Randomness(self.seed, keep=2), stream, 0, count, latent["size"], latent["distribution"])
+        rows = Latents(**self.model_config["latent"]).rows(Randomness(self.seed, keep=2), stream, 0, count)
         return rows.to(self.plan.device)
 
     def _samples(self, state: State) -> np.ndarray:
@@ -127,7 +125,7 @@ class Reporter:
             made = self.model(state).generate(self._latents("report", self.count))
         name = f"{state.images:09d}"
         if self.store.is_points:
-            points = made.numpy()
+            points = to_pixels(made, self.store.low, self.store.high, np.dtype(np.float32))
             write_points(self.folder.samples / f"{name}.json", points)
             return points
         pixels = to_pixels(made, self.store.low, self.store.high, self.store.values.dtype)

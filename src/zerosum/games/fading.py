@@ -1,0 +1,26 @@
+"""What changes as a run goes on: a number that falls (or rises) by the same factor in equal parts of the run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Fading:
+    """`start · (end / start)^(progress / until)`, and `end` from `until` on; progress is the share of the run done."""
+
+    start: float
+    end: float
+    until: float = 1.0
+
+    def at(self, progress: float) -> float:
+        """The value at `progress` in [0, 1]. An end of zero, which no factor reaches, is approached linearly."""
+        share = min(1.0, progress / self.until)
+        if self.end == 0:
+            return self.start * (1 - share)
+        return float(self.start * (self.end / self.start) ** share)
+
+    @property
+    def constant(self) -> bool:
+        """Whether it is the same from the first image to the last."""
+        return self.start == self.end
