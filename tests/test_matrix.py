@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -15,13 +15,15 @@ from zerosum.errors import UsageError
 from zerosum.games import TERMS, Batch, Draw, Generation, Randomness
 from zerosum.games.randomness import Latents
 from zerosum.losses import LOSSES, get_loss
-from zerosum.networks import build
+from zerosum.networks import build, names
+from zerosum.training.checkpoint import State
 from zerosum.training.engine import Engine
+from zerosum.training.feed import Feed
 from zerosum.training.optim import Player, RmsProp
 from zerosum.training.plan import Plan
 from zerosum.training.schedule import Schedule
 
-FAMILIES = ("mlp", "quick", "dcgan-28", "dcgan", "dcgan-dense")
+FAMILIES = [name.removesuffix("-generator") for name in names("generator")]
 SHAPE = (1, 8, 8)
 
 
@@ -53,17 +55,38 @@ class FewImages:
         return Batch(rows.view(count, *SHAPE))
 
 
-def steps(config: RunConfig, count: int) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, float]]:
+def begin(config: RunConfig, shape: tuple[int, ...] = SHAPE) -> Engine:
     torch.manual_seed(0)
-    game = make_game(config, SHAPE)
-    state = make_state(config, game)
-    before = {name: value.clone() for name, value in game.named_parameters()}
-    engine = Engine(state, Plan(config.training.batch, config.training.batch, 1000, None))
-    feed: Any = FewImages()
-    for _ in range(count):
-        engine.step(feed, 0.0)
+    state = make_state(config, make_game(config, shape))
+    return Engine(state, Plan(config.training.batch, config.training.batch, 1000, None))
+
+
+def copied(state: State) -> dict[str, Tensor]:
+    return {name: value.clone() for name, value in state.tensors().items()}
+
+
+def steps(config: RunConfig, count: int) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, float]]:
+    """What there was before `count` steps and after them, and the records; a resume before the last changes no bit."""
+    engine, feed = begin(config), cast(Feed, FewImages())
+    before = copied(engine.state)
+    for number in range(count):
+        if number == count - 1:
+            kept, images = copied(engine.state), engine.state.images
+        engine.step(feed, number / count)
     engine.stop_if_ill(feed)
-    return before, state.tensors(), engine.records.read()
+    again = begin(config)
+    again.state.load(kept, images, 0.0)
+    again.step(cast(Feed, FewImages()), (count - 1) / count)
+    after = engine.state.tensors()
+    for name, value in again.state.tensors().items():
+        assert torch.equal(value, after[name]), f"{name} is not the same after a resume"
+    return before, after, engine.records.read()
+
+
+def unmoved(before: dict[str, Tensor], after: dict[str, Tensor], config: RunConfig) -> set[str]:
+    """The parameters that three steps left as they were."""
+    own = {f"game.{name}" for name, _ in make_game(config, SHAPE).named_parameters()}
+    return {name for name in own if torch.equal(before[name], after[name])}
 
 
 @pytest.mark.parametrize("penalty", [None, *TERMS], ids=str)
@@ -71,14 +94,56 @@ def steps(config: RunConfig, count: int) -> tuple[dict[str, Tensor], dict[str, T
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("updates", ["alternating", "simultaneous"])
 def test_three_steps_of_every_combination(family: str, loss: str, penalty: str | None, updates: str) -> None:
-    before, after, records = steps(config_of(family, loss, penalty, **{"game.updates": updates}), 3)
+    config = config_of(family, loss, penalty, **{"game.updates": updates})
+    before, after, records = steps(config, 3)
     assert all(np.isfinite(value) for value in records.values())
     assert all(bool(torch.isfinite(value).all()) for value in after.values())
     # real and fake scores are compared: what is added to both, the last bias, may have no gradient; all else must move
-    last_bias = [name for name in before if name.startswith("discriminator") and name.endswith("bias")][-1:]
-    still = {name for name, value in before.items() if torch.equal(value, after[f"game.{name}"])}
-    assert still <= set(last_bias)
+    assert unmoved(before, after, config) <= {"game.discriminator.head.bias"}
     assert penalty is None or f"parts/{penalty}" in records
+
+
+REMEDIES: dict[str, dict[str, Any]] = {
+    "pack": {"game.remedies.pack": 4},
+    "noise": {"game.remedies.noise.start": 0.5, "game.remedies.noise.end": 0.01, "game.remedies.noise.until": 0.5},
+    "replay": {"game.remedies.replay.size": 6},
+    "feature matching": {"game.remedies.feature_matching.weight": 1.0},
+    "feature matching beside": {
+        "game.remedies.feature_matching.weight": 1.0,
+        "game.remedies.feature_matching.alone": False,
+    },
+    "information": {"game.remedies.information": 1.0, "latent.categorical": [3, 2], "latent.continuous": 2},
+    "discrimination": {"discriminator.minibatch": "discrimination", "discriminator.minibatch_options": {"kernels": 7}},
+    "deviation": {"discriminator.minibatch": "deviation"},
+    "lazy apart": {
+        "game.lazy": "apart",
+        "game.penalties": {"r1": {"every": 2}, "lecam": {}, "path_length": {"every": 2, "fade_to": 0.1}},
+    },
+    "all at once": {
+        "game.remedies.pack": 2,
+        "game.remedies.noise.start": 0.1,
+        "game.remedies.replay.size": 100,
+        "game.remedies.feature_matching.weight": 1.0,
+        "game.remedies.feature_matching.alone": False,
+        "discriminator.minibatch": "deviation",
+        "discriminator.spectral": True,
+        "game.discriminator_turns": 2,
+    },
+}
+
+
+@pytest.mark.parametrize("remedy", REMEDIES)
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("updates", ["alternating", "simultaneous"])
+def test_three_steps_of_every_remedy(family: str, remedy: str, updates: str) -> None:
+    settings = REMEDIES[remedy]
+    if updates == "simultaneous" and "game.discriminator_turns" in settings:
+        settings = settings | {"game.discriminator_turns": 1}
+    config = config_of(family, "relativistic", None, **settings, **{"game.updates": updates})
+    before, after, records = steps(config, 3)
+    assert all(np.isfinite(value) for value in records.values())
+    assert all(bool(torch.isfinite(value).all()) for value in after.values())
+    assert unmoved(before, after, config) <= {"game.discriminator.head.bias", "game.discriminator.head.1.bias"}
 
 
 @pytest.mark.parametrize("loss", ["minimax", "non-saturating", "least-squares"])
