@@ -1,8 +1,8 @@
-"""Four recipes written as the tutorials write them: plain PyTorch, to measure zerosum's loop against.
+"""Five recipes written as the tutorials write them: plain PyTorch, to measure zerosum's loop against.
 
 The mathematics are those of the recipes; the manner is that of the tutorials: NCHW, float32, `nn.Sequential`,
 a DataLoader that takes each image through Pillow, torch's default Adam, `.item()` at every step. Sources:
-`gan-mlp` and `dcgan-28` Raschka & Mirjalili, "Python Machine Learning", 3rd ed., ch. 17; `dcgan-64` Radford
+`gan-mlp`, `dcgan-28` and `wgan-gp-28` Raschka & Mirjalili, "Python Machine Learning", 3rd ed., ch. 17; `dcgan-64` Radford
 et al. 2016 in the form of the PyTorch DCGAN tutorial; `gan-gaussian` "Dive into Deep Learning", ch. 20.1.
 
     run = PlainRun("dcgan-28", images)      # uint8 (N, 28, 28, 1); float32 (N, 2) for gan-gaussian
@@ -240,6 +240,26 @@ def summed(run: PlainRun, real: Tensor) -> Step:
     return d_loss, g_loss, d_real, d_fake
 
 
+def from_one_pass(run: PlainRun, real: Tensor) -> Step:
+    """WGAN-GP as the book has it: both players' gradients from one pass, the penalty on a third batch, between."""
+    fake = run.generator(run.settings.latents(len(real)))
+    d_real, d_fake = run.discriminator(real), run.discriminator(fake)
+    g_loss = -d_fake.mean()
+    share = torch.rand(len(real), 1, 1, 1)
+    between = (share * real + (1 - share) * fake.detach()).requires_grad_()
+    slope = torch.autograd.grad(run.discriminator(between).sum(), between, create_graph=True)[0]
+    penalty = ((slope.flatten(1).norm(dim=1) - 1) ** 2).mean()
+    d_loss = d_fake.mean() - d_real.mean() + 10.0 * penalty
+    d_gradients = torch.autograd.grad(d_loss, list(run.discriminator.parameters()), retain_graph=True)
+    g_gradients = torch.autograd.grad(g_loss, list(run.generator.parameters()))
+    for network, gradients in ((run.discriminator, d_gradients), (run.generator, g_gradients)):
+        for parameter, gradient in zip(network.parameters(), gradients, strict=True):
+            parameter.grad = gradient
+    run.d_optimizer.step()
+    run.g_optimizer.step()
+    return d_loss, g_loss, d_real, d_fake
+
+
 KERAS = {"eps": 1e-7}
 RECIPES = {
     "gan-mlp": Settings(gan_mlp_networks, generator_first, uniform, 64, (1e-3, 1e-3), KERAS),
@@ -247,6 +267,7 @@ RECIPES = {
     "dcgan-28": Settings(
         dcgan_28_networks, generator_first, uniform, 128, (2e-4, 2e-4), {"betas": (0.5, 0.999), **KERAS}
     ),
+    "wgan-gp-28": Settings(dcgan_28_networks, from_one_pass, uniform, 128, (2e-4, 2e-4), KERAS),
     "dcgan-64": Settings(
         dcgan_64_networks,
         discriminator_first,

@@ -50,7 +50,8 @@ def make_game(config: RunConfig, shape: tuple[int, ...]) -> Generation:
     generator = build(config.generator.network, **network_arguments(config.generator, shape, latents.length))
     discriminator = build(config.discriminator.network, **network_arguments(config.discriminator, shown))
     at_once = config.training.micro_batch or config.training.batch
-    if at_once < 2 and (mixes_samples(generator) or mixes_samples(discriminator)):
+    reads_codes = bool(config.game.remedies.information)  # its Q holds BatchNorm
+    if at_once < 2 and (mixes_samples(generator) or mixes_samples(discriminator) or reads_codes):
         raise UsageError(
             "These networks hold BatchNorm, which needs 2 samples or more: give --training.batch 2 or more."
         )
@@ -113,6 +114,10 @@ def refuse_nonsense(config: RunConfig) -> None:
         )
     if config.generator.spectral or config.generator.clip or config.generator.minibatch != "none":
         raise UsageError("generator.spectral, .clip and .minibatch are for a discriminator; leave them out.")
+    if game.one_pass is True and game.updates == "alternating":
+        raise UsageError("game.one_pass is a way of --game.updates simultaneous: give that too, or leave it out.")
+    if config.generator.minibatch_options:
+        raise UsageError("generator.minibatch_options are for a discriminator; leave them out.")
     if config.discriminator.minibatch == "none" and config.discriminator.minibatch_options:
         raise UsageError("discriminator.minibatch_options without a layer: give --discriminator.minibatch too.")
     refuse_lone_remedies(config)
@@ -160,6 +165,12 @@ def refuse_lazy_apart(config: RunConfig) -> None:
             raise UsageError(
                 f"game.lazy apart: the {player}'s lazy penalties share a turn, so give all one `every`, not "
                 f"{' and '.join(map(str, sorted(lazy)))}."
+            )
+        turns = config.game.discriminator_turns if player == "discriminator" else 1
+        if any(every % turns for every in lazy):
+            raise UsageError(
+                f"game.lazy apart: {turns} discriminator turns come in a row, and its penalties after them: give an "
+                f"`every` that is a multiple of {turns}."
             )
         if lazy and getattr(config, player).optimizer != "adam":
             raise UsageError("game.lazy apart rescales Adam; with another optimizer leave it at joined.")
@@ -240,7 +251,7 @@ def refuse_compiling(config: RunConfig, game: Generation, device: torch.device) 
         why = "it brings nothing to convolutions on a CPU"
     elif "rmsprop" in (config.generator.optimizer, config.discriminator.optimizer) or config.discriminator.clip:
         why = "RMSprop and weight clipping are not compiled"
-    elif config.game.penalties or remedies_of(config.game.remedies) != Remedies():
+    elif config.game.penalties or remedies_of(config.game.remedies).any:
         why = "penalties and remedies are not compiled"
     elif config.discriminator.minibatch != "none":
         why = "minibatch layers are not compiled"

@@ -26,7 +26,7 @@ def flip_and_shift(images: Tensor, chance: Tensor, *, pixels: int = 4, flip: boo
 
     Returns a tensor of the shape of `images`, differentiable by it. Raises UsageError for points and small images.
     """
-    if images.dim() != 4 or min(images.shape[2:]) <= pixels:
+    if pixels < 0 or images.dim() != 4 or min(images.shape[2:]) <= pixels:
         raise UsageError(
             f"flip_and_shift moves images by up to {pixels} pixels; these samples are {list(images.shape[1:])}"
         )

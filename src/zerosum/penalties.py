@@ -282,6 +282,21 @@ def randomness_warning(network: nn.Module) -> str | None:
     return None
 
 
+def spectral_warning(network: nn.Module) -> str | None:
+    """What to say of a network with spectral normalisation under finite differences; None where it has none.
+
+    Each pass takes a step of the power iteration, so two answers differ by their weights too, and differences divide
+    that by σ².
+    """
+    for name, layer in network.named_modules():
+        if parametrize.is_parametrized(layer):
+            return (
+                f"the spectral normalisation of the layer {name or 'itself'} moves its weights at each answer, and the "
+                "penalty compares two answers a hair apart: take r1 and r2 instead."
+            )
+    return None
+
+
 def _squared_gradient_norm(discriminator: Function, samples: Tensor) -> Tensor:
     return _gradient(discriminator, samples).square().sum(1).mean()
 

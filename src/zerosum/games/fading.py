@@ -14,10 +14,12 @@ class Fading:
     until: float = 1.0
 
     def at(self, progress: float) -> float:
-        """The value at `progress` in [0, 1]. An end of zero, which no factor reaches, is approached linearly."""
-        share = min(1.0, progress / self.until)
-        if self.end == 0:
-            return self.start * (1 - share)
+        """The value at `progress` in [0, 1]. To or from zero, which no factor reaches, it moves linearly."""
+        share = progress / self.until
+        if share >= 1:
+            return self.end
+        if self.end == 0 or self.start == 0:
+            return self.start + share * (self.end - self.start)
         return float(self.start * (self.end / self.start) ** share)
 
     @property

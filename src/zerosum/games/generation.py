@@ -90,7 +90,7 @@ class Generation(Game):
         self.replay = Replay(replay, self.remedies.replay_share, shape) if replay else None
         width = feature_count(discriminator) if self.reads_features else 0
         self.information = Information(width, latents, information) if information else None
-        self._noise_levels = [value for name, value in discriminator.named_buffers() if name.endswith("noise_level")]
+        self._told_noise = [layer for layer in discriminator.modules() if hasattr(layer, "noise_level")]
         self.one_pass = self._one_pass(one_pass)
         self.turns = self._turns(updates)
         self.reuses_fakes = discriminator_turns == 1
@@ -118,7 +118,8 @@ class Generation(Game):
             turns = [Turn("discriminator", repeat=self.discriminator_turns), Turn("generator", shows=False)]
         for player in ("discriminator", "generator"):
             if lazy := self._lazy(player):
-                turns.append(Turn(player + APART, (player,), shows=False, every=lazy[0].every))
+                turns_a_step = self.discriminator_turns if player == "discriminator" else 1
+                turns.append(Turn(player + APART, (player,), shows=False, every=lazy[0].every // turns_a_step))
         return tuple(turns)
 
     def _lazy(self, player: str) -> list[Penalty]:
@@ -154,8 +155,8 @@ class Generation(Game):
         return self.sample(draw.latents(self.latents, stream))
 
     def _tell_noise(self, draw: Draw) -> None:
-        for level in self._noise_levels:
-            level.fill_(0.0 if self.remedies.noise is None else self.remedies.noise.at(draw.progress))
+        for layer in self._told_noise:
+            layer.get_buffer("noise_level").fill_(0.0 if self.remedies.noise is None else self.remedies.noise.at(draw.progress))
 
     def _show(self, samples: Tensor, draw: Draw) -> Tensor:
         """Samples as the discriminator is shown them: with noise, in packs."""
@@ -180,8 +181,12 @@ class Generation(Game):
         logits, features = self.discriminator(samples, features=True)
         return logits.float(), features
 
-    def _judge_for_generator(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Logits and features of fake, with gradients to the fakes alone, and of real where the loss needs them."""
+    def _judge_for_generator(self, real: Tensor, fake: Tensor, draw: Draw) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Logits and features of fake, with gradients to the fakes alone, and of real where the loss needs them.
+
+        Both are shown here.
+        """
+        fake = self._show(fake, draw)
         if self.reads_features:
             fake_logits, fake_features = frozen(self.discriminator, fake, features=True)
         else:
@@ -190,7 +195,7 @@ class Generation(Game):
         if not (self.loss.pairs or self.remedies.feature_matching):
             return fake_logits, fake_features, fake_logits.detach(), fake_features.detach()
         with torch.no_grad():
-            return fake_logits, fake_features, *self._features(real)
+            return fake_logits, fake_features, *self._features(self._show(real, draw))
 
     # each player's loss
 
@@ -218,9 +223,7 @@ class Generation(Game):
 
     def _generator_loss(self, real: Tensor, fake: Tensor, draw: Draw, stream: str = "latent") -> Loss:
         """The generator's side; gradients go to the fakes alone. `stream`: of the latents they were made of."""
-        fake_logits, features, real_logits, real_features = self._judge_for_generator(
-            self._show(real, draw), self._show(fake, draw)
-        )
+        fake_logits, features, real_logits, real_features = self._judge_for_generator(real, fake, draw)
         adversarial = self.loss.generator_loss(fake_logits, real_logits)
         total = adversarial
         parts: dict[str, Tensor] = {}
@@ -260,7 +263,7 @@ class Generation(Game):
         """`total` and what the player's penalties add; their bare values go to `parts`."""
         for penalty in penalties:
             value = penalty(self.get_submodule(penalty.player), seen, draw)
-            total = total + value * penalty.factor(draw.progress)
+            total = total + value * (penalty.factor(draw.progress) * self._scale(draw))
             parts[penalty.name] = value.detach()
         return total
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from zerosum.errors import UsageError
 from zerosum.games.fading import Fading
 from zerosum.games.randomness import Draw
 
@@ -37,6 +37,12 @@ class Remedies:
     matching_alone: bool = True
     information: float = 0.0
 
+    @property
+    def any(self) -> bool:
+        """Whether there is any."""
+        kinds = (self.pack > 1, self.noise, self.replay, self.feature_matching, self.information)
+        return any(kinds)
+
 
 def packed_shape(shape: tuple[int, ...], pack: int) -> tuple[int, ...]:
     """What a discriminator of packs takes: `pack` times the channels of (C, H, W), or the dimensions of (D,)."""
@@ -60,13 +66,15 @@ class Replay(nn.Module):
 
     def __init__(self, size: int, share: float, shape: tuple[int, ...]) -> None:
         super().__init__()
+        if not shape:
+            raise UsageError("A buffer of old fakes needs the shape of a sample: give Generation(shape=…).")
         self.size, self.share = size, share
         self.register_buffer("samples", torch.zeros(size, *shape))
 
     @torch.no_grad()
     def mix(self, fake: Tensor, draw: Draw) -> Tensor:
-        """`fake` (N, …), detached, with its first rows replaced by old ones; others of `fake` are remembered."""
-        wanted = min(math.ceil(self.share * len(fake)), self.size)
+        """`fake` (N, …), detached, with its first rows replaced by old ones; its last ones are remembered."""
+        wanted = min(max(1, round(self.share * len(fake))), len(fake) - 1, self.size)
         before = draw.first // draw.count * wanted  # put in at former turns
         filled = min(before, self.size)
         old = min(wanted, filled)

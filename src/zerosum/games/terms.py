@@ -80,6 +80,7 @@ class Term:
     memory: tuple[str, ...] = ()  # scalars it remembers
     reads_logits: bool = False
     compares_answers: bool = False  # dropout would be part of the difference
+    compares_closely: bool = False  # and so would be anything that moves at each answer: it is divided by sigma²
     per_sample: bool = False  # holds the norm of each sample's gradient to a number
     twice: bool = False  # differentiates a gradient
 
@@ -150,13 +151,21 @@ def _path_length(generator: nn.Module, latents: Tensor, draw: Draw, memory: Memo
 TERMS: dict[str, Term] = {
     "r1": Term(_r1, 0.5, twice=True),
     "r2": Term(_r2, 0.5, twice=True),
-    "r1_difference": Term(_r1_difference, 0.5, {"sigma": 0.01}, compares_answers=True),
-    "r2_difference": Term(_r2_difference, 0.5, {"sigma": 0.01}, compares_answers=True),
+    "r1_difference": Term(_r1_difference, 0.5, {"sigma": 0.01}, compares_answers=True, compares_closely=True),
+    "r2_difference": Term(_r2_difference, 0.5, {"sigma": 0.01}, compares_answers=True, compares_closely=True),
     "gradient": Term(_gradient, 10.0, {"one_sided": False}, per_sample=True, twice=True),
     "dragan": Term(_dragan, 10.0, {"spread": 0.5}, per_sample=True, twice=True),
     "consistency": Term(_consistency, 10.0, {"pixels": 4, "flip": True}, compares_answers=True),
     "lecam": Term(_lecam, 0.3, {"decay": 0.99}, memory=("real", "fake", "turns"), reads_logits=True),
     "path_length": Term(_path_length, 2.0, {"decay": 0.99}, player="generator", memory=("mean",), twice=True),
+}
+
+
+ALLOWED: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "sigma": (lambda value: value > 0, "above 0"),
+    "spread": (lambda value: value > 0, "above 0"),
+    "pixels": (lambda value: value >= 0, "0 or more"),
+    "decay": (lambda value: 0 <= value < 1, "at least 0 and below 1"),
 }
 
 
@@ -184,7 +193,12 @@ def make_penalty(
             raise UsageError(
                 f"game.penalties.{name}.options.{option} is {value!r}; it must be like {term.options[option]!r}."
             )
+        allowed, words = ALLOWED.get(option, (lambda _: True, ""))
+        if not allowed(value):
+            raise UsageError(f"game.penalties.{name}.options.{option} is {value!r}; it must be {words}.")
     if term.compares_answers and (why := penalties.randomness_warning(network)):
+        raise UsageError(f"game.penalties.{name}: {why}")
+    if term.compares_closely and (why := penalties.spectral_warning(network)):
         raise UsageError(f"game.penalties.{name}: {why}")
     weight = term.weight if weight is None else weight
     fading = weight if isinstance(weight, Fading) else Fading(weight, weight)
