@@ -2,8 +2,8 @@
 
 The mathematics are those of the recipes; the manner is that of the tutorials: NCHW, float32, `nn.Sequential`,
 a DataLoader that takes each image through Pillow, torch's default Adam, `.item()` at every step. Sources:
-`gan-mlp`, `dcgan-28` and `wgan-gp-28` Raschka & Mirjalili, "Python Machine Learning", 3rd ed., ch. 17; `dcgan-64` Radford
-et al. 2016 in the form of the PyTorch DCGAN tutorial; `gan-gaussian` "Dive into Deep Learning", ch. 20.1.
+`gan-mlp`, `dcgan-28` and `wgan-gp-28` Raschka & Mirjalili, "Python Machine Learning", 3rd ed., ch. 17; `dcgan-64`
+Radford et al. 2016 in the form of the PyTorch DCGAN tutorial; `gan-gaussian` "Dive into Deep Learning", ch. 20.1.
 
     run = PlainRun("dcgan-28", images)      # uint8 (N, 28, 28, 1); float32 (N, 2) for gan-gaussian
     run.run(12_800)                         # trains on that many real images; goes on from there next time

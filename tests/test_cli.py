@@ -60,6 +60,8 @@ def test_help_names_all_verbs_and_settings(shell: Shell) -> None:
         ["train", "digits", "--images", "3", "--minutes", "3"],
         ["train", "digits", "--recipe", "quik"],
         ["train", "digits", "--images", "64", "--device", "abacus"],
+        ["train", "digits", "--images", "64", "--ensemble", "0"],
+        ["train", "digits", "--images", "64", "--ensemble", "2", "--seed", str(2**63 - 1)],
         ["train", "digits", "--images", "64", "--game.loss", "wassertein"],
         ["train", "digits", "--images", "64", "--game.penalties.r7.gamma", "1"],
         ["train", "digits", "--images", "64", "--generator.network", "quick-generato"],

@@ -145,11 +145,10 @@ def refuse_lone_remedies(config: RunConfig) -> None:
         )
     if remedies.noise.end > remedies.noise.start:
         raise UsageError("game.remedies.noise.end is above .start: noise fades, so give a start above the end.")
-    codes = bool(latent.categorical or latent.continuous)
-    if codes != bool(remedies.information):
+    if remedies.information and not (latent.categorical or latent.continuous):
         raise UsageError(
-            "Codes and their mutual information belong together: give --game.remedies.information 1 and "
-            "--latent.categorical [10] or --latent.continuous 2, or none of them."
+            "game.remedies.information is that of codes, and the latent has none: give --latent.categorical [10] or "
+            "--latent.continuous 2 with it."
         )
     if remedies.information and (remedies.pack > 1 or remedies.replay.size):
         raise UsageError("A pack, or an old fake, does not tell its codes: leave out pack, replay or information.")

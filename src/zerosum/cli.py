@@ -21,6 +21,7 @@ SHORT = (
     "minutes",
     "epochs",
     "seed",
+    "ensemble",
     "device",
 )  # flags of [training] that need no section before them
 
@@ -88,13 +89,14 @@ def _train_flags(verbs: Verbs) -> None:
     train.add_argument("--minutes", metavar="M", help="end after so many minutes of training")
     train.add_argument("--epochs", metavar="E", help="end after so many passes over the data")
     train.add_argument("--seed", metavar="S", help="everything random follows from it (default: 0)")
+    train.add_argument("--ensemble", metavar="N", help="train N runs, of the seeds S, S + 1 …, as one (default: 1)")
     train.add_argument("--device", metavar="D", help="cpu, cuda, mps (default: the best there is)")
 
 
 def _sample_flags(verbs: Verbs) -> None:
     """`zerosum sample`."""
     sample = verbs.add_parser("sample", help="draw from a trained generator")
-    sample.add_argument("run", metavar="RUN", help="a run folder or a model folder")
+    sample.add_argument("run", metavar="RUN", help="a run folder, an ensemble's, or a model folder")
     sample.add_argument("--count", type=int, default=16, metavar="N", help="how many (default: 16)")
     sample.add_argument("--seed", type=int, default=0, metavar="S", help="which ones (default: 0)")
     sample.add_argument(

@@ -192,11 +192,13 @@ class PlayerConfig(Section):
 
 
 class LatentConfig(Section):
-    """What the generator starts from: noise, and codes for the mutual information."""
+    """What the generator starts from: noise, and codes, for pieces of its own or the mutual information."""
 
     size: int = Field(64, ge=1, description="numbers a latent holds")
     distribution: Literal["normal", "uniform"] = Field("normal", description="N(0, 1), or uniform in [-1, 1]")
-    categorical: list[Annotated[int, Field(ge=2)]] = Field([], description="values of each categorical code: [10]")
+    categorical: list[Annotated[int, Field(ge=2)]] = Field(
+        [], description="values of each categorical code: [10]; a generator of so many pieces"
+    )
     continuous: int = Field(0, ge=0, description="continuous codes, uniform in [-1, 1]")
 
 

@@ -5,7 +5,7 @@
 
 from typing import TYPE_CHECKING
 
-from zerosum.data.builtin import BUILTIN, GAUSSIAN_COVARIANCE, GAUSSIAN_MEAN
+from zerosum.data.builtin import BUILTIN, GAUSSIAN_COVARIANCE, GAUSSIAN_MEAN, MIXTURES
 from zerosum.data.describe import describe
 from zerosum.data.opening import open_data
 from zerosum.data.sheet import contact_sheet
@@ -19,6 +19,7 @@ __all__ = [
     "BUILTIN",
     "GAUSSIAN_COVARIANCE",
     "GAUSSIAN_MEAN",
+    "MIXTURES",
     "Rejected",
     "Store",
     "contact_sheet",

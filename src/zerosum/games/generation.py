@@ -133,6 +133,10 @@ class Generation(Game):
             own += self.information.parameters()
         return own
 
+    def stand_alone(self) -> None:
+        """Each turn makes its own fakes, of the same latents."""
+        self.keeps_fakes = False
+
     def sample(self, latent: Tensor, label: Tensor | None = None) -> Tensor:
         """Images (N, C, H, W) in [-1, 1], or points (N, D), of latents (N, size)."""
         images: Tensor = self.generator(latent)
@@ -156,7 +160,9 @@ class Generation(Game):
 
     def _tell_noise(self, draw: Draw) -> None:
         for layer in self._told_noise:
-            layer.get_buffer("noise_level").fill_(0.0 if self.remedies.noise is None else self.remedies.noise.at(draw.progress))
+            layer.get_buffer("noise_level").fill_(
+                0.0 if self.remedies.noise is None else self.remedies.noise.at(draw.progress)
+            )
 
     def _show(self, samples: Tensor, draw: Draw) -> Tensor:
         """Samples as the discriminator is shown them: with noise, in packs."""

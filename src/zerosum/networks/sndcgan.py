@@ -39,27 +39,28 @@ class SNDCGANGenerator(nn.Module):
     Args:
         latent: length of a latent; 128 as published.
         shape: (C, H, W) of the images.
+        width: channels of the largest maps.
     """
 
-    def __init__(self, latent: int, shape: Sequence[int]):
+    def __init__(self, latent: int, shape: Sequence[int], *, width: int = 64):
         super().__init__()
-        check_positive(latent=latent)
+        check_positive(latent=latent, width=width)
         channels, self.height, self.width = check_images(shape, "sndcgan-generator", least=8)
         start = halved(self.height, 3), halved(self.width, 3)
-        features = start[0] * start[1] * 512
+        features = start[0] * start[1] * 8 * width
         layers: list[nn.Module] = [
             nn.Linear(latent, features, bias=False),
             nn.BatchNorm1d(features, EPSILON),
             nn.ReLU(inplace=True),
-            ToMap(512, *start),
+            ToMap(8 * width, *start),
         ]
-        for before, after in pairwise((512, 256, 128, 64)):
+        for before, after in pairwise((8 * width, 4 * width, 2 * width, width)):
             layers += [
                 nn.ConvTranspose2d(before, after, 4, 2, 1, bias=False),
                 nn.BatchNorm2d(after, EPSILON),
                 nn.ReLU(inplace=True),
             ]
-        self.layers = nn.Sequential(*layers, nn.Conv2d(64, channels, 3, 1, 1), nn.Tanh())
+        self.layers = nn.Sequential(*layers, nn.Conv2d(width, channels, 3, 1, 1), nn.Tanh())
         _initialise(self)
 
     def forward(self, z: Tensor) -> Tensor:
@@ -73,17 +74,20 @@ class SNDCGANDiscriminator(Discriminator):
 
     Args:
         shape: (C, H, W) of the images.
+        width: channels of the largest maps.
     """
 
-    def __init__(self, shape: Sequence[int]):
-        channels, height, width = check_images(shape, "sndcgan-discriminator", least=8)
+    def __init__(self, shape: Sequence[int], *, width: int = 64):
+        check_positive(width=width)
+        channels, rows, columns = check_images(shape, "sndcgan-discriminator", least=8)
         layers: list[nn.Module] = []
-        for number, (before, after) in enumerate(pairwise((channels, 64, 64, 128, 128, 256, 256, 512))):
+        widths = [channels, *(width * factor for factor in (1, 1, 2, 2, 4, 4, 8))]
+        for number, (before, after) in enumerate(pairwise(widths)):
             kernel, stride = ((3, 1), (4, 2))[number % 2]
             layers += [nn.Conv2d(before, after, kernel, stride, 1), nn.LeakyReLU(0.1, inplace=True)]
         # An odd side is halved downwards; the last window of the kernel still reaches its last pixel.
-        area = (height >> 3) * (width >> 3)
-        super().__init__(nn.Sequential(*layers, FromMap()), 512 * area)
+        area = (rows >> 3) * (columns >> 3)
+        super().__init__(nn.Sequential(*layers, FromMap()), 8 * width * area)
         _initialise(self)
 
 

@@ -21,8 +21,10 @@ def write_report(run: Path) -> Path:
     `model/README.md` and `model/samples.png`; each file is replaced whole or not at all. The run may be
     going on, hold a single record, or have diverged: what cannot be drawn yet is named on the page.
 
+    Of an ensemble's folder: `figures/*.png`, `report.html` and `ensemble.json`, with mean and spread over its members.
+
     Raises RunError when a file of the folder is missing or damaged, or the disk cannot take the report.
     """
-    from zerosum.report.writer import write
+    from zerosum.report import ensemble, writer
 
-    return write(run)
+    return ensemble.write(run) if (run / "members").is_dir() else writer.write(run)

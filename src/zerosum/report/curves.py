@@ -43,7 +43,7 @@ def losses(folder: RunFolder) -> Picture:
     upper = panels[0, 0]
     names = [*curves, *(name for name in positive if name not in curves)]
     handles = _draw(upper, records, curves, names)
-    _scale(upper, np.concatenate(list(curves.values())))
+    loss_scale(upper, np.concatenate(list(curves.values())))
     upper.set_title("Losses")
     _mark_divergence(upper, folder)
     image_axis(upper, [record.images for record in records], folder.things)
@@ -110,7 +110,7 @@ def _draw(axes: Axes, records: tuple[Record, ...], curves: dict[str, np.ndarray]
     return handles
 
 
-def _scale(axes: Axes, values: np.ndarray) -> None:
+def loss_scale(axes: Axes, values: np.ndarray) -> None:
     """A linear axis, unless outliers would flatten all the rest."""
     sizes = np.abs(values[np.isfinite(values)])
     middle = float(np.median(sizes))

@@ -28,8 +28,28 @@ MOST_REJECTED = 200
 
 def page(folder: RunFolder, drawn: dict[str, Picture]) -> str:
     """The text of `report.html`, with the pictures `drawn` in their order, the first two side by side."""
+    pictures = [section_of(picture) for picture in drawn.values()]
+    return fill(
+        folder,
+        numbers=key_numbers(folder),
+        reason=_reason(folder),
+        body=[f'<div class="pair">{"".join(pictures[:2])}</div>', *pictures[2:]],
+        commands=commands(folder),
+        facts=facts(folder),
+    )
+
+
+def fill(
+    folder: RunFolder,
+    *,
+    numbers: list[tuple[str, str]],
+    reason: str,
+    body: list[str],
+    commands: list[tuple[str, str]],
+    facts: list[tuple[str, str]],
+) -> str:
+    """The page about `folder` with `body`, HTML as it stands, in its middle; all else is escaped here."""
     parts = files("zerosum.report")
-    pictures = [_picture(picture) for picture in drawn.values()]
     return Template(parts.joinpath("page.html").read_text("utf-8")).substitute(
         style=parts.joinpath("page.css").read_text("utf-8"),
         heading=escape(folder.facts.title or folder.facts.name),
@@ -37,16 +57,14 @@ def page(folder: RunFolder, drawn: dict[str, Picture]) -> str:
         run=escape(folder.name),
         state=folder.status.state,
         verdict=VERDICTS[folder.status.state],
-        reason=escape(_reason(folder)),
-        numbers="\n".join(
-            f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in key_numbers(folder)
-        ),
-        pictures="\n".join([f'<div class="pair">{"".join(pictures[:2])}</div>', *pictures[2:]]),
-        commands="\n".join(f"<p>{words}</p><pre>{escape(code)}</pre>" for words, code in commands(folder)),
+        reason=escape(reason),
+        numbers="\n".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in numbers),
+        pictures="\n".join(body),
+        commands="\n".join(f"<p>{words}</p><pre>{escape(code)}</pre>" for words, code in commands),
         rejected=_rejected(folder),
-        facts=_table(facts(folder)),
+        facts=table(facts),
         config=escape(folder.config_text),
-        environment=_table((name, str(value)) for name, value in folder.environment.items()),
+        environment=table((name, str(value)) for name, value in folder.environment.items()),
     )
 
 
@@ -111,7 +129,8 @@ def _reason(folder: RunFolder) -> str:
     return " ".join(f"{words[0].upper()}{words[1:]}." for words in sentences if words)
 
 
-def _picture(picture: Picture) -> str:
+def section_of(picture: Picture) -> str:
+    """The picture with its title and what is seen on it."""
     title, text = escape(picture.title), escape(picture.text)
     if picture.data is None:
         return f'<section><h2>{title}</h2><p class="missing">{text}</p></section>'
@@ -124,7 +143,8 @@ def _picture(picture: Picture) -> str:
     )
 
 
-def _table(rows: Iterable[tuple[str, str]]) -> str:
+def table(rows: Iterable[tuple[str, str]]) -> str:
+    """Names and values in two columns."""
     lines = (f'<tr><th scope="row">{escape(name)}</th><td>{escape(value)}</td></tr>' for name, value in rows)
     return f"<table>{''.join(lines)}</table>"
 
@@ -138,5 +158,5 @@ def _rejected(folder: RunFolder) -> str:
     more = f"<p>{total - len(shown)} more: see rejected.txt.</p>" if total > len(shown) else ""
     return (
         f"<section><h2>Rejected files: {total}</h2><details open><summary>name and reason</summary>"
-        f"{_table(shown)}{more}</details></section>"
+        f"{table(shown)}{more}</details></section>"
     )

@@ -43,12 +43,12 @@ def milestones(samples: tuple[Sample, ...], grid: Grid) -> Picture:
     rows = [[scaled(tile, scale) for tile in row[:columns]] for row in rows]
     width, height = rows[0][0].width + GAP, rows[0][0].height + GAP
     left, top, edge = 90, 46, 12
-    figure = _pixel_figure(max(left + columns * width + edge, 520), top + len(rows) * height + edge)
+    figure = pixel_figure(max(left + columns * width + edge, 520), top + len(rows) * height + edge)
     for row, (sample, tiles) in enumerate(zip(chosen, rows, strict=True)):
         for column, tile in enumerate(tiles):
-            _place(figure, tile, left + column * width, top + row * height)
-        _write(figure, left - 10, top + (row + 0.5) * height, count_text(sample.images), ha="right")
-    _write(figure, edge, top / 2, "Progress of the same latents, by images shown", weight="bold")
+            place(figure, tile, left + column * width, top + row * height)
+        write_text(figure, left - 10, top + (row + 0.5) * height, count_text(sample.images), ha="right")
+    write_text(figure, edge, top / 2, "Progress of the same latents, by images shown", weight="bold")
     words = ", ".join(count_text(sample.images) for sample in chosen)
     return finished(figure, file, title, f"The same {columns} latents after {words} real images shown.")
 
@@ -64,12 +64,12 @@ def real_and_generated(samples: tuple[Sample, ...], grid: Grid, real: Image.Imag
     pair = [scaled(image, scale) for image in pair]
     edge, top = 12, 46
     half = max(*(image.width for image in pair), 260)
-    figure = _pixel_figure(2 * half + 3 * edge, top + max(image.height for image in pair) + edge)
+    figure = pixel_figure(2 * half + 3 * edge, top + max(image.height for image in pair) + edge)
     titles = ("Real", f"Generated, {count_text(samples[-1].images)} images shown")
-    for place, (image, words) in enumerate(zip(pair, titles, strict=True)):
-        x = edge + place * (half + edge)
-        _place(figure, image, x, top)
-        _write(figure, x, top / 2, words, weight="bold")
+    for half_of, (image, words) in enumerate(zip(pair, titles, strict=True)):
+        x = edge + half_of * (half + edge)
+        place(figure, image, x, top)
+        write_text(figure, x, top / 2, words, weight="bold")
     return finished(figure, file, title, "Left: images of the data. Right: the newest samples.")
 
 
@@ -115,18 +115,18 @@ def _tile_images(sample: Sample, grid: Grid) -> list[Image.Image]:
     return [Image.fromarray(tile) for tile in tiles_of(on_white(open_grid(sample.path, grid)), grid)]
 
 
-def _pixel_figure(width: int, height: int) -> Figure:
+def pixel_figure(width: int, height: int) -> Figure:
     """A figure in which a pixel of a picture is a pixel of the file."""
     return new_figure(width, height, constrained=False)
 
 
-def _place(figure: Figure, image: Image.Image, x: int, y: int) -> None:
+def place(figure: Figure, image: Image.Image, x: int, y: int) -> None:
     """Put the image with its upper left corner x, y pixels from that of the figure."""
     height = round(figure.get_figheight() * figure.dpi)
     figure.figimage(np.asarray(image), xo=x, yo=height - y - image.height, origin="upper")
 
 
-def _write(figure: Figure, x: float, y: float, words: str, ha: str = "left", weight: str = "normal") -> None:
+def write_text(figure: Figure, x: float, y: float, words: str, ha: str = "left", weight: str = "normal") -> None:
     """Write words beginning (or ending) x pixels from the left, their middle y pixels from the top."""
     width, height = figure.get_size_inches() * figure.dpi
     figure.text(x / width, 1 - y / height, words, ha=ha, va="center", weight=weight)

@@ -24,14 +24,14 @@ def write(run: Path) -> Path:
     with matplotlib.rc_context(LOOK):
         drawn = draw(folder)
     for picture in drawn.values():
-        _keep(picture, folder.path / "figures" / picture.file)
+        keep(picture, folder.path / "figures" / picture.file)
     if folder.model is not None:
         newest = drawn["scatter.png" if folder.data.is_points else "samples.png"]
         if newest.data is not None:
             write_whole(folder.path / "model" / "samples.png", newest.data)
-        write_whole(folder.path / "model" / "README.md", _bytes(card(folder, newest)))
+        write_whole(folder.path / "model" / "README.md", as_bytes(card(folder, newest)))
     target = folder.path / "report.html"
-    write_whole(target, _bytes(page(folder, drawn)))
+    write_whole(target, as_bytes(page(folder, drawn)))
     return target
 
 
@@ -62,7 +62,7 @@ def _of_images(folder: RunFolder) -> Iterable[Picture]:
     yield pictures.histogram(samples, grid, real)
 
 
-def _keep(picture: Picture, path: Path) -> None:
+def keep(picture: Picture, path: Path) -> None:
     """Write the picture; where it cannot be drawn, no older one may stay behind and contradict the page."""
     if picture.data is None:
         path.unlink(missing_ok=True)
@@ -70,7 +70,7 @@ def _keep(picture: Picture, path: Path) -> None:
         write_whole(path, picture.data)
 
 
-def _bytes(words: str) -> bytes:
+def as_bytes(words: str) -> bytes:
     """UTF-8; half of a surrogate pair, as a damaged file name can hold, becomes a question mark."""
     return words.encode("utf-8", errors="replace")
 

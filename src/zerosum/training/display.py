@@ -19,7 +19,9 @@ REFRESH = 0.25  # seconds
 
 
 class Display(Protocol):
-    """Where a training is shown."""
+    """Where a training is shown. `label`: which of several it is; empty where it is the only one."""
+
+    label: str
 
     def note(self, text: str) -> None:
         """A sentence for the user."""
@@ -88,7 +90,7 @@ class PlainDisplay:
     """A line a report; for logs and pipes."""
 
     def __init__(self, console: Console) -> None:
-        self.console = console
+        self.console, self.label = console, ""
         self._remaining = Remaining(0)
         self._stands = (0.0, 0.0)
         self._said = 0.0
@@ -114,7 +116,9 @@ class PlainDisplay:
     def report(self, record: dict[str, Any]) -> None:
         """A line."""
         seconds, progress = self._stands
-        self.note(f"{min(progress, 1):.0%} done, {self._remaining.at(seconds, progress)} left · {in_words(record)}")
+        which = f"{self.label} · " if self.label else ""
+        left = self._remaining.at(seconds, progress)
+        self.note(f"{min(progress, 1):.0%} done, {left} left · {which}{in_words(record)}")
 
     def end(self) -> None:
         """Nothing to take down."""
@@ -124,7 +128,7 @@ class LiveDisplay:
     """A bar with the time left, and the last report as a table, redrawn in place."""
 
     def __init__(self, console: Console) -> None:
-        self.console = console
+        self.console, self.label = console, ""
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=None),
@@ -162,7 +166,7 @@ class LiveDisplay:
             return
         rate = (images - self._since[0]) / max(seconds - self._since[1], 1e-9)
         facts = f"{count(images)} images · {rate:.0f}/s · {self._remaining.at(seconds, progress)} left"
-        self._bar.update(self._task, description="training", completed=min(progress, 1.0), facts=facts)
+        self._bar.update(self._task, description=self.label or "training", completed=min(progress, 1.0), facts=facts)
         self._draw(force=True)
 
     def report(self, record: dict[str, Any]) -> None:
@@ -203,3 +207,76 @@ class LiveDisplay:
     @staticmethod
     def _health(text: str) -> Text:
         return Text(f"health: {text}", style="green" if text == "healthy" else "bold yellow")
+
+
+class Silent:
+    """Shows nothing: for a member of several that train at once, which are shown as one."""
+
+    label = ""
+
+    def note(self, text: str) -> None:
+        """Nothing."""
+
+    def loading(self, what: str, done: int, total: int) -> None:
+        """Nothing."""
+
+    def begin(self, images: int, seconds: float, plan: Plan) -> None:
+        """Nothing."""
+
+    def tick(self, images: int, seconds: float, progress: float) -> None:
+        """Nothing."""
+
+    def report(self, record: dict[str, Any]) -> None:
+        """Nothing."""
+
+    def end(self) -> None:
+        """Nothing."""
+
+
+class Several:
+    """Shows the trainings of an ensemble as one: which is at it, and the progress and the time left over all.
+
+    Args:
+        display: where.
+        of: how many trainings there are.
+    """
+
+    def __init__(self, display: Display, of: int) -> None:
+        self.display, self.of, self.label = display, of, ""
+        self._done, self._share = 0, 1
+        self._before = (0, 0.0)
+        self._begun = False
+
+    def at(self, label: str, done: int, images: int, seconds: float, share: int = 1) -> None:
+        """What `label` says comes now, `share` trainings at once.
+
+        `done` of them are over; `images` and `seconds` are what those not at it now were shown, and took.
+        """
+        self.label = self.display.label = label
+        self._done, self._share, self._before = done, share, (images, seconds)
+
+    def note(self, text: str) -> None:
+        """A sentence for the user."""
+        self.display.note(text)
+
+    def loading(self, what: str, done: int, total: int) -> None:
+        """Progress of reading the data."""
+        self.display.loading(what, done, total)
+
+    def begin(self, images: int, seconds: float, plan: Plan) -> None:
+        """Training begins or goes on; for the display, all of them once."""
+        if not self._begun:
+            self.display.begin(self._before[0] + images * self._share, self._before[1] + seconds, plan)
+        self._begun = True
+
+    def tick(self, images: int, seconds: float, progress: float) -> None:
+        """After each step: `images` of each of those at it, `seconds` of all of them."""
+        progress = (self._done + min(progress, 1.0) * self._share) / self.of
+        self.display.tick(self._before[0] + images * self._share, self._before[1] + seconds, progress)
+
+    def report(self, record: dict[str, Any]) -> None:
+        """After each report."""
+        self.display.report(record)
+
+    def end(self) -> None:
+        """Nothing: there may be another training."""

@@ -12,19 +12,17 @@ import torch
 from torch import Tensor, nn
 
 
-class Ema:
-    """An exponential moving average of a network's parameters, its half-life counted in images.
+class Average:
+    """An exponential moving average of tensors, its half-life counted in images.
 
     The half-life is `half_life`, or `ramp` times the images seen where that is less: a young run forgets faster.
-    Buffers are not averaged; `settle` estimates BatchNorm's statistics again for the averaged weights.
     """
 
-    def __init__(self, network: nn.Module, half_life: float, ramp: float) -> None:
-        self.network = copy.deepcopy(network).requires_grad_(False)
+    def __init__(self, averages: list[Tensor], sources: list[Tensor], half_life: float, ramp: float) -> None:
         self.half_life = half_life
         self.ramp = ramp
-        self._averages: list[Tensor] = list(self.network.parameters())
-        self._sources: list[Tensor] = list(network.parameters())
+        self._averages = averages
+        self._sources = sources
 
     @torch.no_grad()
     def update(self, images: int, batch: int) -> None:
@@ -32,6 +30,17 @@ class Ema:
         half_life = min(self.half_life, self.ramp * images)
         weight = 1 - 0.5 ** (batch / half_life)
         torch._foreach_lerp_(self._averages, self._sources, weight)
+
+
+class Ema(Average):
+    """The average of a network's parameters, as a network.
+
+    Buffers are not averaged; `settle` estimates BatchNorm's statistics again for the averaged weights.
+    """
+
+    def __init__(self, network: nn.Module, half_life: float, ramp: float) -> None:
+        self.network = copy.deepcopy(network).requires_grad_(False)
+        super().__init__(list(self.network.parameters()), list(network.parameters()), half_life, ramp)
 
 
 @torch.no_grad()

@@ -14,17 +14,20 @@ from zerosum.training.optim import Player
 
 
 class Guard:
-    """Watches the loss and the gradients of each turn."""
+    """Watches the loss and the gradients of each turn; with `members`, those of so many games that play together."""
 
-    def __init__(self, device: torch.device) -> None:
-        self.sum = torch.zeros((), device=device)
+    def __init__(self, device: torch.device, members: int | None = None) -> None:
+        self.sum = torch.zeros(() if members is None else (members,), device=device)
         self.calls = torch.zeros((), device=device)
         self.turns: list[tuple[str, Draw]] = []
 
     def called_off(self, value: Tensor, turn: str, draw: Draw) -> Tensor:
-        """1.0 if `value`, or one before it, was not finite; else 0.0. A float32 scalar on the device."""
+        """1.0 if `value`, or one before it, was not finite; else 0.0. A float32 scalar on the device.
+
+        `value` is a scalar, or one of each member (K,): one that is not finite calls off the turn of all.
+        """
         self.sum.add_(value - value)
-        called_off = self.sum.ne(0).float()
+        called_off = self.sum.ne(0).any().float()
         self.calls.add_(called_off)
         self.turns.append((turn, draw))
         return called_off

@@ -1,4 +1,4 @@
-"""The folder one training writes: its lock, its records, its state in words."""
+"""The folder one training writes, or an ensemble of them: its lock, its records, its state in words."""
 
 from __future__ import annotations
 
@@ -13,20 +13,23 @@ from filelock import FileLock, Timeout
 
 from zerosum.errors import RunError
 from zerosum.files import disk_errors, write_json, write_whole
+from zerosum.model import member_folders
 
 
-class RunFolder:
-    """A run folder held by this process; a context manager.
+class HeldFolder:
+    """A folder held by this process; a context manager.
 
     The lock is the operating system's (`flock`): it ends with the process that holds it, so a dead trainer leaves none.
     Raises `RunError` where another process trains in it.
     """
 
+    inner: tuple[str, ...] = ()  # folders that are made with it
+
     def __init__(self, path: Path) -> None:
         self.path = path
         with disk_errors(path):
             path.mkdir(parents=True, exist_ok=True)
-            for name in ("samples", "checkpoints"):
+            for name in self.inner:
                 (path / name).mkdir(exist_ok=True)
         self._lock = FileLock(path / ".lock")
 
@@ -42,7 +45,7 @@ class RunFolder:
     def abandon(self) -> None:
         """Take away what is empty: a start that was refused makes no run."""
         (self.path / ".lock").unlink(missing_ok=True)
-        for folder in (self.samples, self.checkpoints, self.path):
+        for folder in (*(self.path / name for name in self.inner), self.path):
             with suppress(OSError):  # it holds something: it stays
                 folder.rmdir()
 
@@ -55,6 +58,28 @@ class RunFolder:
     def config(self) -> Path:
         """The resolved configuration."""
         return self.path / "config.toml"
+
+    def status(self, state: str, reason: str, images: int, seconds: float) -> None:
+        """Say in words how it stands: state is running, done, stopped or diverged."""
+        write_json(
+            self.path / "status.json",
+            {"state": state, "reason": reason, "images": images, "seconds": round(seconds, 3)},
+        )
+
+
+class EnsembleFolder(HeldFolder):
+    """The folder of several runs with different seeds, `members/0` and so on, each an ordinary run folder."""
+
+    def member(self, number: int, count: int) -> Path:
+        """The folder of member `number` of `count`: the one that is there, whatever the count was, or a new one."""
+        there = {int(path.name): path for path in member_folders(self.path)}
+        return there.get(number, self.path / "members" / f"{number:0{len(str(count - 1))}d}")
+
+
+class RunFolder(HeldFolder):
+    """The folder of one training."""
+
+    inner = ("samples", "checkpoints")
 
     @property
     def checkpoints(self) -> Path:
@@ -100,10 +125,3 @@ class RunFolder:
             if sample.stem.isdigit() and int(sample.stem) > images:
                 sample.unlink()
         return kept
-
-    def status(self, state: str, reason: str, images: int, seconds: float) -> None:
-        """Say in words how the run stands: state is running, done, stopped or diverged."""
-        write_json(
-            self.path / "status.json",
-            {"state": state, "reason": reason, "images": images, "seconds": round(seconds, 3)},
-        )

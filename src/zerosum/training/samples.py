@@ -11,7 +11,7 @@ from PIL import Image
 
 from zerosum.errors import UsageError
 from zerosum.files import disk_errors, write_json, write_whole
-from zerosum.model import Model, picture
+from zerosum.model import Sampler, picture
 
 WRITABLE = {
     ".png": "PNG",
@@ -77,7 +77,7 @@ def sheet(pictures: list[Image.Image]) -> Image.Image:
     return canvas
 
 
-def save_samples(model: Model, out: Path, count: int, *, seed: int, truncation: float) -> None:
+def save_samples(model: Sampler, out: Path, count: int, *, seed: int, truncation: float) -> None:
     """Draw `count` samples into `out`: an image file as one sheet, `.npy` as an array, or a folder, a file each.
 
     Raises `UsageError` where points are asked for as pictures, or the file's ending is no picture's.

@@ -1,0 +1,274 @@
+"""One training: its parts are made or restored, the loop plays, the report is written."""
+
+from __future__ import annotations
+
+import json
+import platform
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from zerosum.assembly import choose_device, make_game, make_plan, make_state, model_config, resolve
+from zerosum.config import CHANGEABLE, ENDS, RunConfig, differences, validate
+from zerosum.config import read_recipe as read_tables
+from zerosum.data import GAUSSIAN_COVARIANCE, GAUSSIAN_MEAN, Store, open_data
+from zerosum.errors import DivergedError, RunError, UsageError, ZerosumError
+from zerosum.files import write_json, write_whole
+from zerosum.games import Generation, Randomness
+from zerosum.games.randomness import number_of
+from zerosum.model import Ensemble, Model, load
+from zerosum.networks import is_convolutional
+from zerosum.report import write_report
+from zerosum.training import checkpoint
+from zerosum.training.checkpoint import State
+from zerosum.training.display import Display
+from zerosum.training.engine import Engine
+from zerosum.training.feed import Feed
+from zerosum.training.loop import Interrupts, play_on
+from zerosum.training.memory import keep_buffers
+from zerosum.training.plan import Plan
+from zerosum.training.reporter import Reporter
+from zerosum.training.run_folder import HeldFolder, RunFolder
+from zerosum.version import VERSION
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training that has ended, or stopped; of an ensemble, the sums over its members."""
+
+    path: Path
+    images: int
+    signal: int | None = None  # the signal that stopped it
+    seconds: float = 0.0
+
+    @property
+    def model(self) -> Model | Ensemble:
+        """The released generator, or the generators of an ensemble."""
+        return load(self.path)
+
+
+@dataclass(frozen=True)
+class Material:
+    """What every member of an ensemble has in common: the data, and the device they train on."""
+
+    store: Store
+    device: torch.device
+
+
+@dataclass(frozen=True)
+class Training:
+    """A run that is ready to go on, or done."""
+
+    folder: RunFolder
+    state: State
+    plan: Plan
+    feed: Feed
+    reporter: Reporter
+
+    @property
+    def done(self) -> bool:
+        """Whether its end has come."""
+        return self.plan.progress(self.state.images, self.state.seconds) >= 1
+
+
+def train_run(folder: RunFolder, config: RunConfig, display: Display) -> Run:
+    """Train the run of a folder that is held, to its end or an interrupt, and write its report."""
+    material = open_material(config, folder, display)
+    game, reasons = prepare(config, material)
+    for line in reasons:
+        display.note(line)
+    training = make_training(folder, config, material, game, display)
+    if training.done:
+        return _already_done(training, display)
+    with Interrupts() as interrupts:
+        run = play(training, interrupts)
+    if run.signal is not None:
+        display.note(
+            f"Stopped and saved at image {run.images:,}. The same command goes on; "
+            f"'zerosum report {folder.path}' shows what there is."
+        )
+        return run
+    display.note("Writing the report …")
+    page = write_report(folder.path)
+    newest = max(folder.samples.glob("[0-9]*"), key=lambda path: path.stem)
+    display.note(
+        f"Done: {run.images:,} images in {run.seconds / 60:.1f} minutes.\n"
+        f"  newest samples  {newest}\n"
+        f"  everything      {page}\n"
+        f"  more samples    zerosum sample {folder.path} --count 16"
+    )
+    return run
+
+
+def settle(folder: HeldFolder, asked: RunConfig) -> RunConfig:
+    """The run's own configuration where it has begun, with the end that is asked for now; else what is asked.
+
+    An ensemble may grow. Raises `UsageError` where another setting is asked for than the run has.
+    """
+    if not folder.config.exists():
+        return asked
+    saved = validate(read_tables(folder.config))
+    _refuse_fewer(folder, saved.training.ensemble, asked.training.ensemble)
+    saved.training.ensemble = asked.training.ensemble
+    if changed := differences(saved, asked):
+        raise UsageError(
+            f"{folder.path} holds a run with other settings:\n  " + "\n  ".join(changed) + "\n"
+            f"To go on with it: zerosum train --recipe {folder.config} --out {folder.path}\n"
+            "To train with these settings: give another folder with --out."
+        )
+    for key in CHANGEABLE:
+        name = key.removeprefix("training.")
+        value = getattr(asked.training, name)
+        if name in ENDS or value != "auto":
+            setattr(saved.training, name, value)
+    for name in ("size", "channels"):  # asked as before, the data are opened as before: already decoded
+        if getattr(asked.data, name) == "auto":
+            setattr(saved.data, name, "auto")
+    return saved
+
+
+def _refuse_fewer(folder: HeldFolder, saved: int, asked: int) -> None:
+    """Raise `UsageError` unless the members that were asked for once are asked for still."""
+    if saved == 1 < asked:
+        raise UsageError(
+            f"{folder.path} holds a single run, and the command asks for an ensemble of {asked}: give another folder "
+            "with --out."
+        )
+    if asked < saved:
+        raise UsageError(
+            f"{folder.path} holds an ensemble of {saved} members, and the command "
+            + (f"asks for {asked}" if asked > 1 else "asks for a single run")
+            + f". Members may be added, not taken away: give --ensemble {saved} or more, or another folder with --out."
+        )
+
+
+def open_material(config: RunConfig, folder: HeldFolder, display: Display) -> Material:
+    """Open the data and choose the device; what could not be read is listed in the folder."""
+    device = choose_device(config.training.device)
+    data = config.data
+    store = open_data(
+        data.source,
+        size=None if data.size == "auto" else data.size,
+        fit=data.fit,
+        channels=None if data.channels == "auto" else data.channels,
+        include=data.include or None,
+        root=Path(data.root) if data.root else None,
+        labels=data.labels,
+        max_rejected=data.max_rejected,
+        largest=64 if device.type == "cpu" else 256,
+        rejects_to=folder.path / "rejected.txt",
+        progress=display.loading,
+    )
+    store = store.standardised() if data.standardise else store
+    refuse_other_data(folder.path, store)
+    return Material(store, device)
+
+
+def refuse_other_data(path: Path, store: Store) -> None:
+    """Raise `UsageError` where the run folder `path` began with other data."""
+    about = path / "data.json"
+    if not about.exists():
+        return
+    try:
+        saved = json.loads(about.read_text(encoding="utf-8"))["digest"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunError(f"{about} is damaged: {error}. Delete it to go on with the data as they are now.") from error
+    if saved != store.digest:
+        raise UsageError(
+            f"The data of {path} have changed since it began, so it cannot go on exactly. Bring them back, give "
+            f"another folder with --out, or delete {about} to go on with the data as they are now."
+        )
+
+
+def prepare(config: RunConfig, material: Material) -> tuple[Generation, list[str]]:
+    """The game as its seed makes it, on its device, and why each `auto` of `config`, now replaced, is what it is."""
+    store, device = material.store, material.device
+    torch.manual_seed(number_of(config.training.seed, "weights"))
+    game = make_game(config, store.shape)
+    reasons = resolve(config, store, game, device)
+    torch.set_num_threads(int(config.training.threads))
+    if device.type == "cpu":
+        keep_buffers()
+    game.to(device)
+    if is_convolutional(game):
+        game.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return game, reasons
+
+
+def make_training(
+    folder: RunFolder, config: RunConfig, material: Material, game: Generation, display: Display
+) -> Training:
+    """Restore the folder's newest checkpoint, if there is one, and write down what the run is made of."""
+    store, device = material.store, material.device
+    fresh = not folder.config.exists()
+    state = make_state(config, game)
+    if checkpoint.restore(folder.checkpoints, state, display.note):
+        display.note(f"Going on from image {state.images:,} of {folder.path}.")
+    elif not fresh:
+        display.note(f"{folder.path} has no checkpoint yet: beginning anew.")
+    history = folder.rewind(state.images)
+    write_facts(folder, config, material)
+    plan = make_plan(config, store, device)
+    seed = config.training.seed
+    feed = Feed(store, Randomness(seed, device), flip=config.data.flip)
+    reporter = Reporter(folder, store, model_config(config, store), history, display, plan, seed)
+    return Training(folder, state, plan, feed, reporter)
+
+
+def play(training: Training, interrupts: Interrupts) -> Run:
+    """Play on to the end or an interrupt. What stops it is written into status.json, and errors go on from here."""
+    folder, state, plan, reporter = training.folder, training.state, training.plan, training.reporter
+    reporter.begin(state)
+    try:
+        play_on(Engine(state, plan), training.feed, plan, reporter, interrupts)
+    except ZerosumError as error:
+        stood = "diverged" if isinstance(error, DivergedError) else "stopped"
+        with suppress(RunError):  # the disk that is full for a checkpoint may be full for this too
+            folder.status(stood, str(error), state.images, state.seconds)
+        raise
+    reporter.display.end()
+    if interrupts.number is None:
+        folder.status("done", "the end that was asked for", state.images, state.seconds)
+    else:
+        folder.status("stopped", f"stopped by signal {interrupts.number}, saved", state.images, state.seconds)
+    return Run(folder.path, state.images, interrupts.number, state.seconds)
+
+
+def _already_done(training: Training, display: Display) -> Run:
+    folder, state = training.folder, training.state
+    display.note(
+        f"{folder.path} is done: {state.images:,} images in {state.seconds / 60:.1f} minutes. To train it longer, give "
+        f"a later end (--images, --minutes or --epochs); to see it: {folder.path / 'report.html'}"
+    )
+    folder.status("done", "the end that was asked for", state.images, state.seconds)
+    if not (folder.path / "report.html").exists():
+        write_report(folder.path)
+    return Run(folder.path, state.images, seconds=state.seconds)
+
+
+def write_facts(folder: HeldFolder, config: RunConfig, material: Material) -> None:
+    """Write config.toml, environment.json and data.json."""
+    store, device = material.store, material.device
+    write_whole(folder.config, config.to_toml())
+    environment = {
+        "zerosum": VERSION,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
+        "threads": torch.get_num_threads(),
+        "precision": config.training.precision,
+        "platform": platform.platform(),
+    }
+    write_json(folder.path / "environment.json", environment)
+    about = model_config(config, store)["data"] | {
+        "classes": list(store.classes),
+        "rejected": len(store.rejected),
+        "digest": store.digest,
+    }
+    if store.name == "gaussian":
+        about |= {"mean": GAUSSIAN_MEAN.tolist(), "covariance": GAUSSIAN_COVARIANCE.tolist()}
+    write_json(folder.path / "data.json", about)
