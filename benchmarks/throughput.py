@@ -25,10 +25,10 @@ from rich.console import Console
 
 from plain import PlainRun
 from zerosum.assembly import make_game, make_plan, make_state, model_config, resolve
-from zerosum.config import make_config
 from zerosum.data import open_data
 from zerosum.games import Randomness
 from zerosum.networks import is_convolutional
+from zerosum.settings import make_config
 from zerosum.training.display import PlainDisplay
 from zerosum.training.engine import Engine
 from zerosum.training.feed import Feed

@@ -13,8 +13,8 @@ from PIL import Image
 import zerosum
 from conftest import Shell
 from zerosum.cli import divide, main, settings_from
-from zerosum.config import recipe_names
 from zerosum.errors import UsageError
+from zerosum.settings import recipe_names
 
 WATCHED = """
 import sys

@@ -10,12 +10,13 @@ import torch
 from torch import Tensor
 
 from zerosum.assembly import make_game, make_state
-from zerosum.config import RunConfig, make_config
+from zerosum.config import RunConfig
 from zerosum.errors import UsageError
 from zerosum.games import TERMS, Batch, Draw, Generation, Randomness
 from zerosum.games.randomness import Latents
 from zerosum.losses import LOSSES, get_loss
 from zerosum.networks import build, names
+from zerosum.settings import make_config
 from zerosum.training.checkpoint import State
 from zerosum.training.engine import Engine
 from zerosum.training.feed import Feed

@@ -21,7 +21,7 @@ from torch.nn.functional import softplus
 from zerosum import penalties
 from zerosum.assembly import make_game, make_state
 from zerosum.augment import flip_and_shift
-from zerosum.config import RunConfig, make_config
+from zerosum.config import RunConfig
 from zerosum.errors import UsageError
 from zerosum.games import Batch, Draw, Fading, Generation, Latents, Loss, Randomness, Remedies, make_penalty
 from zerosum.games.information import Information
@@ -29,6 +29,7 @@ from zerosum.games.remedies import Replay, in_packs
 from zerosum.losses import get_loss
 from zerosum.model import Model, load
 from zerosum.networks import build
+from zerosum.settings import make_config
 from zerosum.training.engine import Engine
 from zerosum.training.feed import Feed
 from zerosum.training.plan import Plan

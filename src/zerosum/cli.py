@@ -137,7 +137,7 @@ def arguments_ask_for_help() -> bool:
 def _settings_help(wanted: bool) -> str:
     if not wanted:
         return ""
-    from zerosum.config import describe_keys
+    from zerosum.settings import describe_keys
 
     rows = describe_keys()
     width = max(len(key) for key, _, _ in rows) + 2
@@ -196,7 +196,7 @@ def settings_from(rest: Sequence[str]) -> dict[str, Any]:
             raise UsageError(f"Unexpected argument {flag!r}: a setting is written --section.key VALUE.")
         key = flag[2:].replace("-", "_")
         if "." not in key:
-            from zerosum.config import closest_flag
+            from zerosum.settings import closest_flag
 
             close = closest_flag(key)
             raise UsageError(
@@ -248,7 +248,7 @@ def _recipes(options: argparse.Namespace, rest: list[str]) -> int:
     from rich.console import Console
     from rich.table import Table
 
-    from zerosum.config import make_config, read_recipe, recipe_names
+    from zerosum.settings import make_config, read_recipe, recipe_names
 
     console = Console()
     if options.name is None:
@@ -272,8 +272,9 @@ def _data(options: argparse.Namespace, rest: list[str]) -> int:
     given = {key: _value(getattr(options, key)) for key in keys if getattr(options, key) is not None}
     from rich.console import Console
 
-    from zerosum.config import DataConfig, validate_section
+    from zerosum.config import DataConfig
     from zerosum.data import contact_sheet, describe, open_data
+    from zerosum.settings import validate_section
     from zerosum.training.display import make_display
 
     config = validate_section(DataConfig, given | {"source": options.source}, "data")

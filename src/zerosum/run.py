@@ -12,8 +12,7 @@ import numpy as np
 import torch
 
 from zerosum.assembly import choose_device, make_game, make_plan, make_state, model_config, resolve
-from zerosum.config import CHANGEABLE, ENDS, RunConfig, differences, validate
-from zerosum.config import read_recipe as read_tables
+from zerosum.config import CHANGEABLE, ENDS, RunConfig
 from zerosum.data import GAUSSIAN_COVARIANCE, GAUSSIAN_MEAN, Store, open_data
 from zerosum.errors import DivergedError, RunError, UsageError, ZerosumError
 from zerosum.files import write_json, write_whole
@@ -22,6 +21,8 @@ from zerosum.games.randomness import number_of
 from zerosum.model import Ensemble, Model, load
 from zerosum.networks import is_convolutional
 from zerosum.report import write_report
+from zerosum.settings import differences, validate
+from zerosum.settings import read_recipe as read_tables
 from zerosum.training import checkpoint
 from zerosum.training.checkpoint import State
 from zerosum.training.display import Display

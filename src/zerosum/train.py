@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from zerosum.config import RunConfig, make_config
+from zerosum.config import RunConfig
 from zerosum.data import BUILTIN
 from zerosum.ensemble import train_ensemble
 from zerosum.errors import ZerosumError
 from zerosum.run import Run, settle, train_run
+from zerosum.settings import make_config
 from zerosum.training.display import Display, PlainDisplay
 from zerosum.training.run_folder import EnsembleFolder, RunFolder
 
