@@ -247,7 +247,9 @@ def from_one_pass(run: PlainRun, real: Tensor) -> Step:
     g_loss = -d_fake.mean()
     share = torch.rand(len(real), 1, 1, 1)
     between = (share * real + (1 - share) * fake.detach()).requires_grad_()
+    run.discriminator.eval()  # the book calls the critic there without `training=True`
     slope = torch.autograd.grad(run.discriminator(between).sum(), between, create_graph=True)[0]
+    run.discriminator.train()
     penalty = ((slope.flatten(1).norm(dim=1) - 1) ** 2).mean()
     d_loss = d_fake.mean() - d_real.mean() + 10.0 * penalty
     d_gradients = torch.autograd.grad(d_loss, list(run.discriminator.parameters()), retain_graph=True)

@@ -11,17 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from zerosum.config import (
-    TrainingConfig,
-    describe_keys,
-    differences,
-    known_keys,
-    make_config,
-    parse_count,
-    read_recipe,
-    recipe_names,
-)
+from zerosum.config import TrainingConfig, parse_count
 from zerosum.errors import UsageError
+from zerosum.settings import describe_keys, differences, known_keys, make_config, read_recipe, recipe_names
 
 
 @pytest.mark.parametrize("name", recipe_names())
@@ -38,7 +30,42 @@ def test_recipes_are_valid_and_come_back_from_toml(name: str, tmp_path: Path) ->
 
 def test_the_recipes_of_the_issue_are_there() -> None:
     first = {"dcgan-28", "dcgan-64", "dcgan-dense", "gan-gaussian", "gan-mlp", "quick"}
-    assert set(recipe_names()) == first | {"lsgan", "relativistic", "wgan", "wgan-gp-28"}
+    objectives = {"infogan", "lsgan", "pacgan", "points", "relativistic", "sngan", "wgan", "wgan-gp", "wgan-gp-28"}
+    remedies = {"gan-mlp-feature-matching", "gan-mlp-minibatch", "gan-mlp-replay"}
+    assert set(recipe_names()) == first | objectives | remedies
+
+
+@pytest.mark.parametrize(
+    ("name", "facts"),
+    [
+        ("wgan", {"discriminator_turns": 5, "clip": 0.01, "optimizer": "rmsprop", "lr": 5e-5, "batch": 64}),
+        (
+            "wgan-gp",
+            {"discriminator_turns": 5, "lr": 1e-4, "betas": (0, 0.9), "norm": "layer", "batch": 64, "weight": 10},
+        ),
+        ("wgan-gp-28", {"lr": 2e-4, "batch": 128, "epochs": 100, "weight": 10, "one_pass": True}),
+        ("lsgan", {"loss": "least-squares", "discriminator_factor": 1.0, "loss_options": {}}),
+        ("sngan", {"loss": "hinge", "spectral": True, "lr": 2e-4, "betas": (0.5, 0.999), "discriminator_turns": 1}),
+        ("relativistic", {"loss": "relativistic-average", "size": 128, "batch": 32, "lr": 2e-4, "betas": (0.5, 0.999)}),
+        ("infogan", {"size": 62, "distribution": "uniform", "categorical": [10], "continuous": 2, "information": 1}),
+        (
+            "pacgan",
+            {"pack": 4, "batch": 400, "updates": "simultaneous", "lr": 1e-4, "betas": (0.8, 0.999), "pieces": 5},
+        ),
+        ("gan-mlp-minibatch", {"minibatch": "discrimination", "dropout": 0.0}),
+        ("gan-mlp-replay", {"share": 0.5}),
+    ],
+)
+def test_recipes_hold_what_is_published(name: str, facts: dict[str, Any]) -> None:
+    """By last key: the game's and the discriminator's settings, latents and training."""
+    config = make_config(name)
+    held: dict[str, Any] = {}
+    remedies = config.game.remedies
+    sections = (config.game, remedies, remedies.replay, config.discriminator, config.latent, config.training)
+    for section in (*sections, *config.game.penalties.values()):
+        held |= {key: getattr(section, key) for key in type(section).model_fields}
+    held |= config.discriminator.options
+    assert {key: held[key] for key in facts} == facts
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def takes(name: str, shape: tuple[int, ...]) -> bool:
         return True
     if len(shape) == 1:
         return False
-    if name.startswith(("dcgan-28", "dcgan-dense")):
+    if name.startswith(("dcgan-28", "dcgan-dense", "infogan")):
         return shape[1] % 4 == shape[2] % 4 == 0
     return min(shape[1:]) >= (4 if name.startswith("quick") else 8)
 
@@ -94,7 +94,32 @@ def statistics(network: nn.Module) -> int:
         ("dcgan-discriminator", {"shape": (3, 64, 64), "norm": "none"}, 2_765_568 - 2 * 896 + 64 + 896, 0),
         ("mlp-generator", {"latent": 2, "shape": (2,), "hidden": [5], "normalise": True}, 10 + 10 + 12, 10),
         ("mlp-discriminator", {"shape": (2,), "hidden": [5], "fourier": [1, 4.5]}, (2 + 64 + 1) * 5 + 6, 0),
-        # by hand from the paper's table; no biases before BatchNorm
+        # PacGAN's pair for the plane, a pack of two points
+        (
+            "mlp-generator",
+            {"latent": 2, "shape": (2,), "hidden": [400] * 4, "activation": "relu", "normalise": True},
+            2 * 400 + 3 * 400**2 + 4 * 800 + 802,
+            4 * 800,
+        ),
+        (
+            "mlp-discriminator",
+            {"shape": (4,), "hidden": [200] * 3, "activation": "maxout", "pieces": 5},
+            5 * 1000 + 2 * 201 * 1000 + 201,
+            0,
+        ),
+        # by hand from the papers' tables; no biases before BatchNorm
+        (
+            "infogan-generator",
+            {"latent": 74, "shape": (1, 28, 28)},
+            76 * 1024 + 1024 * 6272 + 256 + (16 * 128 + 2) * 64 + 16 * 64 + 1,
+            2 * (1024 + 128 + 64),
+        ),
+        (
+            "infogan-discriminator",
+            {"shape": (1, 28, 28)},
+            17 * 64 + (16 * 64 + 2) * 128 + (6272 + 2) * 1024 + 1025,
+            2 * (128 + 1024),
+        ),
         (
             "sndcgan-generator",
             {"latent": 128, "shape": (3, 32, 32)},
@@ -308,12 +333,44 @@ def test_dcgan_weights_are_radfords() -> None:
         assert values.mean().item() == pytest.approx(float(kind is nn.BatchNorm2d), abs=2e-3)
 
 
-def test_gaussian_weights_are_normal_with_their_biases() -> None:
+@pytest.mark.parametrize(("init", "biases"), [("normal", 0.02), ("normal-weights", 0.0)])
+def test_normal_weights_with_biases_and_without(init: str, biases: float) -> None:
     torch.manual_seed(0)
-    network = build("mlp-discriminator", shape=(100,), hidden=[200, 100], init="normal")
-    for parameter in network.parameters():
+    network = build("mlp-discriminator", shape=(100,), hidden=[200, 100], init=init)
+    for name, parameter in network.named_parameters():
         if parameter.numel() > 50:
-            assert parameter.std().item() == pytest.approx(0.02, rel=0.25)
+            deviation = biases if name.endswith("bias") else 0.02
+            assert parameter.std().item() == pytest.approx(deviation, rel=0.25)
+
+
+def test_a_maxout_unit_is_the_greatest_of_its_pieces() -> None:
+    """|x| and max(0, x), of two linear functions each, by hand; then a whole layer against a loop over units."""
+    network = build("mlp-discriminator", shape=(1,), hidden=[2], activation="maxout", pieces=2, dropout=0.0)
+    with torch.no_grad():
+        network.body[1].weight[:] = torch.tensor([[1.0], [1.0], [-1.0], [0.0]])  # piece after piece
+    x = torch.tensor([[-3.0], [2.0]])
+    assert network.body(x).tolist() == [[3.0, 0.0], [2.0, 2.0]]
+    network = build("mlp-discriminator", shape=(7,), hidden=[4, 3], activation="maxout", pieces=5, dropout=0.0)
+    x = torch.randn(6, 7)
+    rows = network.body[1](x)
+    units = [[max(row[piece * 4 + unit] for piece in range(5)) for unit in range(4)] for row in rows.tolist()]
+    torch.testing.assert_close(network.body[2](rows), torch.tensor(units))
+
+
+def test_infogan_weights_are_its_authors() -> None:
+    torch.manual_seed(0)
+    for network in (
+        build("infogan-generator", latent=74, shape=(1, 28, 28)),
+        build("infogan-discriminator", shape=(1, 28, 28)),
+    ):
+        slopes = {layer.negative_slope for layer in network.modules() if isinstance(layer, nn.LeakyReLU)}
+        assert slopes <= {0.1}
+        for layer in network.modules():
+            normalises = isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d)
+            if normalises or isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+                assert layer.weight.std().item() == pytest.approx(0.02, rel=0.25)
+                assert layer.weight.mean().item() == pytest.approx(float(normalises), abs=5e-3)
+                assert layer.bias is None or not layer.bias.any()
 
 
 @pytest.mark.parametrize("name", names("discriminator"))
@@ -405,6 +462,10 @@ def test_maps_stay_channels_last(name: str, chosen: dict[str, Any]) -> None:
         ("mlp-generator", {"latent": 3, "shape": (2,), "hidden": [5, 0]}, "hidden is 0"),
         ("mlp-generator", {"latent": 3, "shape": (2,), "hidden": 5}, "hidden is 5"),
         ("mlp-generator", {"latent": 3, "shape": (2,), "activation": "tan"}, "did you mean 'tanh'"),
+        ("mlp-generator", {"latent": 3, "shape": (2,), "activation": "maxout"}, "no activation 'maxout'"),
+        ("mlp-discriminator", {"shape": (2,), "activation": "maxout", "pieces": 0}, "pieces is 0"),
+        ("mlp-discriminator", {"shape": (2,), "init": "normal-weight"}, "did you mean 'normal-weights'"),
+        ("infogan-generator", {"latent": 74, "shape": (1, 28, 30)}, "--data.size 28x32"),
         ("mlp-discriminator", {"shape": (2,), "dropout": 1.0}, "dropout is 1.0"),
         ("mlp-discriminator", {"shape": (2,), "fourier": ["1"]}, "fourier is"),
         ("mlp-discriminator", {"shape": (2,), "fourier": 4}, "fourier is 4"),

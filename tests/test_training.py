@@ -19,8 +19,6 @@ from torch import Tensor, nn
 import zerosum
 from conftest import Shell
 from zerosum.assembly import make_game, make_plan, make_state, resolve
-from zerosum.config import make_config, recipe_names, validate
-from zerosum.config import read_recipe as read_tables
 from zerosum.data import GAUSSIAN_COVARIANCE, GAUSSIAN_MEAN, open_data
 from zerosum.errors import DivergedError
 from zerosum.games import Batch, Draw, Fading, Generation, Latents, Penalty, Randomness
@@ -28,6 +26,8 @@ from zerosum.games.terms import Memory, Seen, Term
 from zerosum.losses import get_loss
 from zerosum.networks import build
 from zerosum.penalties import r1
+from zerosum.settings import make_config, recipe_names, validate
+from zerosum.settings import read_recipe as read_tables
 from zerosum.training.ema import Ema, settle
 from zerosum.training.engine import Engine
 from zerosum.training.feed import Feed
@@ -334,10 +334,18 @@ SMALL: dict[str, tuple[str, int, dict[str, Any]]] = {
     "dcgan-dense": ("digits", 192, {}),
     "gan-gaussian": ("gaussian", 400, {}),
     "gan-mlp": ("digits", 320, {}),
+    "gan-mlp-feature-matching": ("digits", 320, {}),
+    "gan-mlp-minibatch": ("digits", 320, {}),
+    "gan-mlp-replay": ("digits", 320, {}),
+    "infogan": ("mnist-5k", 64, {"training.batch": 32}),
     "lsgan": ("digits", 64, {"training.batch": 32, "data.size": "16x20"}),
+    "pacgan": ("grid25", 1600, {}),
+    "points": ("ring8", 1024, {}),
     "quick": ("digits", 320, {}),
     "relativistic": ("digits", 64, {"training.batch": 32, "data.size": "16x20"}),
+    "sngan": ("digits", 64, {"training.batch": 32, "data.size": "16x20"}),
     "wgan": ("digits", 320, {"training.batch": 32, "data.size": "16x20"}),
+    "wgan-gp": ("digits", 320, {"training.batch": 32, "data.size": "16x20"}),
     "wgan-gp-28": ("mnist-5k", 64, {"training.batch": 32}),
 }
 
@@ -362,7 +370,7 @@ def test_a_recipe_leaves_a_whole_run_folder(name: str, tmp_path: Path) -> None:
     assert set(records[-1]["losses"]) == set(records[-1]["gradients"]) == {"discriminator", "generator"}
     assert {"D(x)", "D(G(z)) before"} <= set(records[-1]["outputs"])
     assert all(0 <= value <= 1 for value in records[-1]["outputs"].values())
-    suffix = "json" if source == "gaussian" else "png"
+    suffix = "json" if len(open_data(source).shape) == 1 else "png"
     assert len(list((run.path / "samples").glob(f"[0-9]*.{suffix}"))) == 3
     assert (run.path / "samples" / f"real.{suffix}").exists()
     assert {"losses.png", "outputs.png", "progress.webp"} <= {file.name for file in (run.path / "figures").iterdir()}

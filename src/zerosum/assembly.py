@@ -203,9 +203,10 @@ def resolve(config: RunConfig, store: Store, game: Generation, device: torch.dev
             raise UsageError("--data.flip mirrors pictures, and these data are points: leave it out.")
         lines.append(f"data: {store.name}, {len(store):,} points of {store.shape[0]} numbers")
     training.device = str(device)
-    for penalty in game.penalties:
-        network = game.get_submodule(term_of(penalty).player)
-        if term_of(penalty).per_sample and (warning := mixing_warning(network)):
+    for name, asked in config.game.penalties.items():
+        network = game.get_submodule(term_of(name).player)
+        inference = bool(asked.options.get("inference", False))
+        if term_of(name).per_sample and (warning := mixing_warning(network, inference=inference)):
             lines.append(f"warning: {warning}")
     if training.precision == "auto":
         fast = is_convolutional(game) and has_bf16(device)

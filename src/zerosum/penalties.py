@@ -253,17 +253,22 @@ def lazy_adam(lr: float, betas: tuple[float, float], every: int) -> tuple[float,
     return lr * share, (betas[0] ** share, betas[1] ** share)
 
 
-def mixing_warning(network: nn.Module) -> str | None:
+def mixing_warning(network: nn.Module, *, inference: bool = False) -> str | None:
     """What to say of a critic with BatchNorm, or another layer that mixes samples, under a penalty on each one's slope.
 
-    None where it has no such layer.
+    `inference`: the penalty is taken with running statistics. None where there is no such layer.
     """
     for name, layer in network.named_modules():
         if isinstance(layer, nn.modules.batchnorm._BatchNorm) or getattr(layer, "mixes_samples", False):
+            why = (
+                "answers the penalty with its running statistics and the loss with those of the batch, so the slope "
+                "that is penalised is not the critic's own"
+                if inference
+                else "mixes the samples of a batch, so the gradient that is penalised is not each sample's own"
+            )
             return (
-                f"the layer {name or 'itself'} ({type(layer).__name__}) mixes the samples of a batch, so the gradient "
-                "that is penalised is not each sample's own: take layer normalisation (nn.LayerNorm, or nn.GroupNorm "
-                "with one group) or instance normalisation (nn.InstanceNorm2d) in its place."
+                f"the layer {name or 'itself'} ({type(layer).__name__}) {why}: take layer normalisation (nn.LayerNorm, "
+                "or nn.GroupNorm with one group) or instance normalisation (nn.InstanceNorm2d) in its place."
             )
     return None
 

@@ -7,7 +7,8 @@ to turn (LeCam's anchors, the mean path length) is a buffer of the game, so it i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -108,9 +109,24 @@ def _difference(discriminator: nn.Module, seen: Seen, samples: Tensor, logits: T
     return penalties.difference_penalty(logits, discriminator(samples + sigma * noise), sigma)
 
 
-def _gradient(discriminator: nn.Module, seen: Seen, draw: Draw, memory: Memory, *, one_sided: bool) -> Tensor:
+def _gradient(
+    discriminator: nn.Module, seen: Seen, draw: Draw, memory: Memory, *, one_sided: bool, inference: bool
+) -> Tensor:
     mix = draw.shares("mix", 1)[: len(seen.real), 0]
-    return penalties.gradient_penalty(discriminator, seen.real, seen.fake, mix, one_sided=one_sided)
+    with _inference(discriminator) if inference else nullcontext():
+        return penalties.gradient_penalty(discriminator, seen.real, seen.fake, mix, one_sided=one_sided)
+
+
+@contextmanager
+def _inference(network: nn.Module) -> Iterator[None]:
+    """The network without dropout and with BatchNorm's running statistics, so that no sample depends on another."""
+    modes = [(layer, layer.training) for layer in network.modules()]
+    network.eval()
+    try:
+        yield
+    finally:
+        for layer, mode in modes:
+            layer.training = mode
 
 
 def _dragan(discriminator: nn.Module, seen: Seen, draw: Draw, memory: Memory, *, spread: float) -> Tensor:
@@ -153,7 +169,7 @@ TERMS: dict[str, Term] = {
     "r2": Term(_r2, 0.5, twice=True),
     "r1_difference": Term(_r1_difference, 0.5, {"sigma": 0.01}, compares_answers=True, compares_closely=True),
     "r2_difference": Term(_r2_difference, 0.5, {"sigma": 0.01}, compares_answers=True, compares_closely=True),
-    "gradient": Term(_gradient, 10.0, {"one_sided": False}, per_sample=True, twice=True),
+    "gradient": Term(_gradient, 10.0, {"one_sided": False, "inference": False}, per_sample=True, twice=True),
     "dragan": Term(_dragan, 10.0, {"spread": 0.5}, per_sample=True, twice=True),
     "consistency": Term(_consistency, 10.0, {"pixels": 4, "flip": True}, compares_answers=True),
     "lecam": Term(_lecam, 0.3, {"decay": 0.99}, memory=("real", "fake", "turns"), reads_logits=True),

@@ -6,7 +6,7 @@
 Imports torch: import late where a command line must answer at once.
 """
 
-from zerosum.networks import dcgan28, dcgan64, dcgan_dense, mlp, quick, sndcgan
+from zerosum.networks import dcgan28, dcgan64, dcgan_dense, infogan, mlp, quick, sndcgan
 from zerosum.networks.discriminator import Discriminator
 from zerosum.networks.fourier import FourierFeatures
 from zerosum.networks.layers import is_convolutional, mixes_samples
@@ -25,6 +25,7 @@ __all__ = [
     "dcgan64",
     "dcgan_dense",
     "entry",
+    "infogan",
     "is_convolutional",
     "mixes_samples",
     "mlp",

@@ -9,8 +9,8 @@ codes and is a part of the game (`game.remedies.information`). Weights N(0, 0.02
 
 The authors' code has a slope of 0.01 (here the paper's 0.1 holds), draws the convolutions' weights from a normal
 cut at two deviations, and ends the generator in a sigmoid for images in [0, 1]: here a tanh for [-1, 1]. Biases
-before BatchNorm, which takes them out again, are left out. For 28×28 the generator has 6,641,921 parameters, the
-discriminator 6,559,937. Here for any height and width that are multiples of 4.
+before BatchNorm, which takes them out again, are left out. For 28×28 the generator has 6,632,833 parameters, the
+discriminator 6,558,017. Here for any height and width that are multiples of 4.
 """
 
 from __future__ import annotations

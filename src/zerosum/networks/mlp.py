@@ -10,6 +10,11 @@ discriminator 78,601.
 With `hidden=[]` and `output="linear"` the generator, with `hidden=[5, 3]`, `activation="tanh"` and
 `dropout=0` the discriminator, are those of Zhang et al., "Dive into Deep Learning", ch. 20.1, for the 2-D
 Gaussian; there `init="normal"` draws every weight and every bias from N(0, 0.02).
+
+With `hidden=[400, 400, 400, 400]`, `activation="relu"`, `normalise` and `output="linear"` the generator, with
+`hidden=[200, 200, 200]`, `activation="maxout"` and `dropout=0` the discriminator, are those of Lin, Khetan, Fanti & Oh,
+"PacGAN: The power of two samples in generative adversarial networks", 2018, https://arxiv.org/abs/1712.04086, for
+points in the plane; there `init="normal-weights"` draws the weights from N(0, 0.02), and biases are zero.
 """
 
 from __future__ import annotations
@@ -39,8 +44,11 @@ class MLPGenerator(nn.Module):
         slope: of the leaky ReLU below zero.
         hidden_bias: whether hidden layers have biases (the last layer always has).
         normalise: whether BatchNorm stands between each hidden layer and its activation.
+        fourier: scales of the Fourier features (`fourier.FourierFeatures`, 16 frequencies each) that stand beside the
+            latent, so that neighbours can be far apart: fewer samples lie between two modes; empty: none.
         output: "tanh" for [-1, 1], or "linear" for points without bounds.
-        init: "glorot" (uniform, zero biases) or "normal" (weights and biases).
+        init: "glorot" (uniform, zero biases), "normal" (weights and biases), "normal-weights" (zero biases) or
+            "pytorch" (uniform within 1/√inputs, weights and biases, so that kinks do not all go through 0).
         std: standard deviation of the "normal" weights.
     """
 
@@ -54,6 +62,7 @@ class MLPGenerator(nn.Module):
         slope: float = 0.3,
         hidden_bias: bool = False,
         normalise: bool = False,
+        fourier: Sequence[float] = [],
         output: str = "tanh",
         init: str = "glorot",
         std: float = 0.02,
@@ -62,8 +71,14 @@ class MLPGenerator(nn.Module):
         check_positive(latent=latent)
         self.shape = check_shape(shape)
         _check_choice("output", output, ("tanh", "linear"))
-        layers = _hidden_layers([latent, *hidden], activation, slope, hidden_bias, normalise=normalise)
-        layers.append(nn.Linear([latent, *hidden][-1], prod(self.shape)))
+        layers: list[nn.Module] = []
+        widths = [latent, *hidden]
+        if fourier:
+            features = FourierFeatures(latent, fourier)
+            layers.append(features)
+            widths[0] = features.width
+        layers += _hidden_layers(widths, activation, slope, hidden_bias, normalise=normalise)
+        layers.append(nn.Linear(widths[-1], prod(self.shape)))
         if output == "tanh":
             layers.append(nn.Tanh())
         self.layers = nn.Sequential(*layers)
@@ -82,13 +97,15 @@ class MLPDiscriminator(Discriminator):
     Args:
         shape: (C, H, W) of the images or (D,) of the points.
         hidden: units of each hidden layer, first to last.
-        activation: "leaky-relu", "relu" or "tanh", after each hidden layer.
+        activation: "leaky-relu", "relu", "tanh" or "maxout", after each hidden layer.
         slope: of the leaky ReLU below zero.
+        pieces: linear functions of which a maxout unit is the greatest.
         dropout: probability with which a hidden unit is dropped in training; 0 for none.
         hidden_bias: whether hidden layers have biases (the last layer always has).
         fourier: scales of the Fourier features (`fourier.FourierFeatures`, 16 frequencies each) that stand beside
             the coordinates of points, in radians a unit of the data; empty for none. UsageError with images.
-        init: "glorot" (uniform, zero biases) or "normal" (weights and biases).
+        init: "glorot" (uniform, zero biases), "normal" (weights and biases), "normal-weights" (zero biases) or
+            "pytorch" (uniform within 1/√inputs, weights and biases, so that kinks do not all go through 0).
         std: standard deviation of the "normal" weights.
     """
 
@@ -99,6 +116,7 @@ class MLPDiscriminator(Discriminator):
         hidden: Sequence[int] = [100],
         activation: str = "leaky-relu",
         slope: float = 0.3,
+        pieces: int = 5,
         dropout: float = 0.5,
         hidden_bias: bool = True,
         fourier: Sequence[float] = [],
@@ -112,26 +130,57 @@ class MLPDiscriminator(Discriminator):
             raise UsageError(f"dropout is {dropout}: it must be at least 0 and below 1")
         first = FourierFeatures(sizes[0], fourier) if fourier else nn.Flatten()
         widths = [first.width if isinstance(first, FourierFeatures) else prod(sizes), *hidden]
-        layers = _hidden_layers(widths, activation, slope, hidden_bias, dropout=dropout)
+        check_positive(pieces=pieces)
+        layers = _hidden_layers(widths, activation, slope, hidden_bias, dropout=dropout, pieces=pieces)
         super().__init__(nn.Sequential(first, *layers), widths[-1])
         _initialise(self, init, std)
 
 
+# y_i = max over j of h_ij
+class Maxout(nn.Module):
+    """Goodfellow, Warde-Farley, Mirza, Courville & Bengio, "Maxout Networks", 2013, https://arxiv.org/abs/1302.4389.
+
+    Features (N, pieces·units), piece after piece, to (N, units): of each unit's numbers the greatest.
+    """
+
+    def __init__(self, pieces: int):
+        super().__init__()
+        self.pieces = pieces
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Features (N, pieces·units) to (N, units)."""
+        pieces: Tensor = features.unflatten(1, (self.pieces, -1))
+        return pieces.amax(1)
+
+
 def _hidden_layers(
-    sizes: Sequence[int], activation: str, slope: float, bias: bool, *, normalise: bool = False, dropout: float = 0.0
+    sizes: Sequence[int],
+    activation: str,
+    slope: float,
+    bias: bool,
+    *,
+    normalise: bool = False,
+    dropout: float = 0.0,
+    pieces: int | None = None,
 ) -> list[nn.Module]:
-    """Linear layers between consecutive `sizes`, each followed by its BatchNorm, its activation and its dropout."""
+    """Linear layers between consecutive `sizes`, each followed by its BatchNorm, its activation and its dropout.
+
+    Without `pieces` there is no maxout.
+    """
     activations: dict[str, Callable[[], nn.Module]] = {
         "leaky-relu": lambda: nn.LeakyReLU(slope),
         "relu": nn.ReLU,
         "tanh": nn.Tanh,
     }
+    if pieces is not None:
+        activations["maxout"] = lambda: Maxout(pieces)
     _check_choice("activation", activation, tuple(activations))
     for size in sizes[1:]:
         check_positive(hidden=size)
+    each = pieces if activation == "maxout" and pieces is not None else 1
     layers: list[nn.Module] = []
     for before, after in pairwise(sizes):
-        layers.append(nn.Linear(before, after, bias=bias))
+        layers.append(nn.Linear(before, after * each, bias=bias))
         if normalise:
             layers.append(nn.BatchNorm1d(after))
         layers.append(activations[activation]())
@@ -141,14 +190,19 @@ def _hidden_layers(
 
 
 def _initialise(network: nn.Module, init: str, std: float) -> None:
-    _check_choice("init", init, ("glorot", "normal"))
+    _check_choice("init", init, ("glorot", "normal", "normal-weights", "pytorch"))
+    if init == "pytorch":
+        return  # as its layers drew them
     if init == "glorot":
         glorot_uniform_(network)
-    else:
-        for layer in network.modules():
-            if isinstance(layer, nn.Linear):
-                for parameter in layer.parameters():
-                    nn.init.normal_(parameter, 0.0, std)
+        return
+    for layer in network.modules():
+        if isinstance(layer, nn.Linear):
+            nn.init.normal_(layer.weight, 0.0, std)
+            if layer.bias is not None and init == "normal":
+                nn.init.normal_(layer.bias, 0.0, std)
+            elif layer.bias is not None:
+                nn.init.zeros_(layer.bias)
 
 
 def _check_choice(option: str, value: str, known: tuple[str, ...]) -> None:
