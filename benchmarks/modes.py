@@ -36,12 +36,18 @@ PLAIN: dict[str, Any] = {
     "game.penalties": {},
     "game.remedies.noise.start": 0.0,
     "game.remedies.noise.end": 0.0,
-    "discriminator.options": {"hidden": [128, 128, 128], "slope": 0.2, "dropout": 0.0},
+    "discriminator.options": {"hidden": [128, 128, 128], "slope": 0.2, "init": "pytorch", "dropout": 0.0},
     "generator.betas": [0.5, 0.9],
     "discriminator.betas": [0.5, 0.9],
     "generator.lr": 1e-3,
     "discriminator.lr": 1e-3,
-    "training.images": 1_280_000,
+    "generator.options": {
+        "hidden": [128, 128, 128],
+        "slope": 0.2,
+        "init": "pytorch",
+        "hidden_bias": True,
+        "output": "linear",
+    },
 }
 
 
@@ -51,6 +57,7 @@ class Objective:
 
     title: str
     settings: dict[str, Any] = field(default_factory=dict)
+    images: int = 1_280_000
 
 
 OBJECTIVES = {
@@ -73,18 +80,28 @@ OBJECTIVES = {
         PLAIN | {"game.loss": "relativistic", "game.penalties": {"r1": {"gamma": 0.1}, "r2": {"gamma": 0.1}}},
     ),
     "pac4": Objective("non-saturating, packs of 4", PLAIN | {"game.loss": "non-saturating", "game.remedies.pack": 4}),
-    "points": Objective("`points`: relativistic, R1 + R2 by differences, fading noise, Fourier features"),
+    "points": Objective(
+        "`points`: relativistic, R1 + R2 by differences, fading noise, Fourier features",
+        images=5_120_000,
+    ),
 }
 
 
 def play(objective: str, name: str, seed: int) -> dict[str, Any]:
     """One training, judged."""
     quiet = PlainDisplay(Console(quiet=True))
-    settings = {"training.threads": 1, "training.report_every": 10_000_000} | OBJECTIVES[objective].settings
+    about = OBJECTIVES[objective]
+    settings = {"training.threads": 1, "training.report_every": 10_000_000} | about.settings
     begun = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         run = zerosum.train(
-            name, recipe="points", out=Path(folder) / "run", seed=seed, settings=settings, display=quiet
+            name,
+            recipe="points",
+            images=about.images,
+            out=Path(folder) / "run",
+            seed=seed,
+            settings=settings,
+            display=quiet,
         )
         seconds = time.perf_counter() - begun
         points = run.model.sample(SAMPLES, seed=1)
@@ -111,7 +128,7 @@ def table(rows: list[dict[str, Any]]) -> Iterator[str]:
                 for key in ("reached", "high_quality", "reverse_kl", "seconds")
             )
             total = own[0]["total"]
-            images = about.settings.get("training.images", 5_120_000) / 1e6
+            images = about.images / 1e6
             yield (
                 f"| {about.title} | `{name}` | {len(own)} | {reached.mean():.1f} ± {reached.std():.1f} of {total} | "
                 f"{int((reached == total).sum())} of {len(own)} | {quality.mean():.1%} ± {quality.std():.1%} | "

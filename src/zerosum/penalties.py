@@ -14,8 +14,8 @@ penalties are means over the batch of
 Weights, factors such as γ/2, and laziness are the caller's; so is every random number, which comes as an argument.
 
 Where a gradient is differentiated in its turn, that works in eager mode only (torch.compile does not support double
-backward), and is done in float32 even under autocast; differences are taken in float32 too, for bfloat16's eight bits
-would not hold them.
+backward), and is done in float32 even under autocast, unless asked otherwise; differences are taken in float32 too,
+for bfloat16's eight bits would not hold them.
 
 Imports torch: import late where a command line must answer at once.
 """
@@ -71,7 +71,9 @@ PENALTIES: dict[str, Penalty] = {"r1": Penalty(r1, "real"), "r2": Penalty(r2, "f
 # Gulrajani et al. 2017, https://arxiv.org/abs/1704.00028, equation 3; λ = 10 there.
 # One-sided, mean max(0, ‖∂D(x̂)/∂x̂‖ − 1)²: Petzka, Fischer & Lukovnikov 2018, https://arxiv.org/abs/1709.08894
 # (WGAN-LP).
-def gradient_penalty(critic: Function, real: Tensor, fake: Tensor, mix: Tensor, *, one_sided: bool = False) -> Tensor:
+def gradient_penalty(
+    critic: Function, real: Tensor, fake: Tensor, mix: Tensor, *, one_sided: bool = False, exact: bool = True
+) -> Tensor:
     """WGAN-GP: the critic's slope between real and generated samples should be 1; one-sided (LP): at most 1.
 
     Args:
@@ -79,6 +81,8 @@ def gradient_penalty(critic: Function, real: Tensor, fake: Tensor, mix: Tensor, 
         real, fake: (N, …) of one shape; they receive no gradient.
         mix: (N,), uniform in [0, 1): the share of the real sample in the point between.
         one_sided: only slopes above 1 cost.
+        exact: in float32 even under autocast. A slope near 1 stands bfloat16 well: its norm is within
+            some 1% (benchmarks/penalty_precision.py); one near 0, as R1's, does not.
 
     Returns a scalar, differentiable by the critic's parameters (by a slope of exactly zero its derivative is taken as
     zero). Raises UsageError where shapes do not fit.
@@ -87,7 +91,7 @@ def gradient_penalty(critic: Function, real: Tensor, fake: Tensor, mix: Tensor, 
     if mix.shape != (len(real),):
         raise UsageError(f"mix of shape {list(mix.shape)}: give one number in [0, 1) a sample, ({len(real)},)")
     between = torch.lerp(_precise(fake), _precise(real), _precise(mix).view(-1, *[1] * (real.dim() - 1)))
-    return _slope_of_one(critic, between, one_sided)
+    return _slope_of_one(critic, between, one_sided=one_sided, exact=exact)
 
 
 # mean (‖∂D(x + δ)/∂x‖ − 1)²
@@ -306,16 +310,16 @@ def _squared_gradient_norm(discriminator: Function, samples: Tensor) -> Tensor:
     return _gradient(discriminator, samples).square().sum(1).mean()
 
 
-def _slope_of_one(critic: Function, points: Tensor, one_sided: bool = False) -> Tensor:
-    excess = torch.linalg.vector_norm(_gradient(critic, points), dim=1) - 1
+def _slope_of_one(critic: Function, points: Tensor, *, one_sided: bool = False, exact: bool = True) -> Tensor:
+    excess = torch.linalg.vector_norm(_gradient(critic, points, exact), dim=1) - 1
     return (relu(excess) if one_sided else excess).square().mean()
 
 
-def _gradient(function: Function, samples: Tensor) -> Tensor:
+def _gradient(function: Function, samples: Tensor, exact: bool = True) -> Tensor:
     """The gradient (N, numbers a sample) of each sample's output by the sample, differentiable."""
-    with _exact(samples):
+    with _exact(samples) if exact else torch.enable_grad():
         inputs = _precise(samples).detach().requires_grad_()
-        (gradient,) = torch.autograd.grad(function(inputs).sum(), inputs, create_graph=True)
+        (gradient,) = torch.autograd.grad(_precise(function(inputs)).sum(), inputs, create_graph=True)
         return gradient.flatten(1)
 
 

@@ -110,11 +110,11 @@ def _difference(discriminator: nn.Module, seen: Seen, samples: Tensor, logits: T
 
 
 def _gradient(
-    discriminator: nn.Module, seen: Seen, draw: Draw, memory: Memory, *, one_sided: bool, inference: bool
+    discriminator: nn.Module, seen: Seen, draw: Draw, memory: Memory, *, one_sided: bool, inference: bool, exact: bool
 ) -> Tensor:
     mix = draw.shares("mix", 1)[: len(seen.real), 0]
     with _inference(discriminator) if inference else nullcontext():
-        return penalties.gradient_penalty(discriminator, seen.real, seen.fake, mix, one_sided=one_sided)
+        return penalties.gradient_penalty(discriminator, seen.real, seen.fake, mix, one_sided=one_sided, exact=exact)
 
 
 @contextmanager
@@ -169,7 +169,9 @@ TERMS: dict[str, Term] = {
     "r2": Term(_r2, 0.5, twice=True),
     "r1_difference": Term(_r1_difference, 0.5, {"sigma": 0.01}, compares_answers=True, compares_closely=True),
     "r2_difference": Term(_r2_difference, 0.5, {"sigma": 0.01}, compares_answers=True, compares_closely=True),
-    "gradient": Term(_gradient, 10.0, {"one_sided": False, "inference": False}, per_sample=True, twice=True),
+    "gradient": Term(
+        _gradient, 10.0, {"one_sided": False, "inference": False, "exact": True}, per_sample=True, twice=True
+    ),
     "dragan": Term(_dragan, 10.0, {"spread": 0.5}, per_sample=True, twice=True),
     "consistency": Term(_consistency, 10.0, {"pixels": 4, "flip": True}, compares_answers=True),
     "lecam": Term(_lecam, 0.3, {"decay": 0.99}, memory=("real", "fake", "turns"), reads_logits=True),
