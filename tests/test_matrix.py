@@ -214,6 +214,7 @@ def test_one_pass_is_exact_for_a_critic_with_batchnorm() -> None:
         ({"discriminator.clip": 0.01}, "take one of the two"),
         ({"generator.spectral": True}, "are for a discriminator"),
         ({"game.updates": "simultaneous", "game.discriminator_turns": 5}, "need --game.updates alternating"),
+        ({"discriminator.minibatch": "deviation", "training.batch": 67}, "cannot be divided so"),
         ({"game.loss_options": {"flips": 0.1}}, "no option 'flips'"),
         ({"game.penalties": {"r3": {}}}, "there is no penalty 'r3'"),
         ({"game.penalties": {"gradient": {"options": {"sigma": 1.0}}}}, "has no option 'sigma'"),

@@ -59,6 +59,7 @@ def make_game(config: RunConfig, shape: tuple[int, ...]) -> Generation:
     refuse_nonsense(config)
     if config.discriminator.minibatch != "none":
         add_minibatch(discriminator, config.discriminator.minibatch, **config.discriminator.minibatch_options)
+        refuse_lone_groups(config, at_once)
     if config.discriminator.spectral:
         spectral_normalise(discriminator)
     players = {"generator": generator, "discriminator": discriminator}
@@ -152,6 +153,18 @@ def refuse_lone_remedies(config: RunConfig) -> None:
         )
     if remedies.information and (remedies.pack > 1 or remedies.replay.size):
         raise UsageError("A pack, or an old fake, does not tell its codes: leave out pack, replay or information.")
+
+
+def refuse_lone_groups(config: RunConfig, at_once: int) -> None:
+    """Raise `UsageError` where a minibatch's deviation would be taken over groups of one."""
+    if config.discriminator.minibatch != "deviation":
+        return
+    judged, group = at_once // config.game.remedies.pack, config.discriminator.minibatch_options.get("group", 4)
+    if all(judged % size for size in range(2, group + 1)):
+        raise UsageError(
+            f"The minibatch deviation needs groups of 2 to {group} samples, and {judged} at once cannot be divided so: "
+            "give --training.batch a multiple of 4."
+        )
 
 
 def refuse_lazy_apart(config: RunConfig) -> None:
