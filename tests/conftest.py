@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 
+pytest.register_assert_rewrite("players")  # it compares too, and a failure should show what with what
+
 
 @pytest.fixture(scope="session")
 def session_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:

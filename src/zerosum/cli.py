@@ -107,6 +107,9 @@ def _sample_flags(verbs: Verbs) -> None:
         help="below 1: safer and more alike (default: 1)",
     )
     sample.add_argument(
+        "--code", type=int, metavar="K", help="value of the first categorical code, from 0 (default: as drawn)"
+    )
+    sample.add_argument(
         "--out", metavar="FILE|FOLDER", help="an image file: one sheet; .npy: an array; a folder: a file each"
     )
 
@@ -232,7 +235,7 @@ def _sample(options: argparse.Namespace, rest: list[str]) -> int:
     if out is None:
         name = Path(options.run).resolve().name
         out = Path(f"{name}-samples-{options.seed}" + (".png" if len(model.shape) == 3 else ".npy"))
-    save_samples(model, out, options.count, seed=options.seed, truncation=options.truncation)
+    save_samples(model, out, options.count, seed=options.seed, truncation=options.truncation, code=options.code)
     print(f"{options.count} samples of seed {options.seed}: {out}")
     return 0
 

@@ -41,19 +41,40 @@ class Sampler(ABC):
         """(C, H, W) of an image, or (D,) of a point."""
         return tuple(self.config["data"]["shape"])
 
-    def latents(self, count: int, *, seed: int = 0, first: int = 0, truncation: float = 1.0) -> Tensor:
-        """Latents `first` to `first + count` of a seed, float32 (count, length), their noise scaled by `truncation`."""
+    def latents(
+        self, count: int, *, seed: int = 0, first: int = 0, truncation: float = 1.0, code: int | None = None
+    ) -> Tensor:
+        """Latents `first` to `first + count` of a seed, float32 (count, length), their noise scaled by `truncation`.
+
+        `code`: the value that the first categorical code has in all of them; None: each as it is drawn. Raises
+        `UsageError` where there is no such code, or it has no such value.
+        """
         if count < 0 or first < 0:
             raise UsageError(f"The count of samples cannot be {min(count, first)}.")
         latents = Latents(**self.config["latent"])
-        return latents.truncated(latents.rows(Randomness(seed, keep=2), "sample", first, count), truncation)
+        rows = latents.truncated(latents.rows(Randomness(seed, keep=2), "sample", first, count), truncation)
+        if code is None:
+            return rows
+        if not latents.categorical:
+            raise UsageError("This model was trained without a categorical code: leave the code out.")
+        if not 0 <= code < latents.categorical[0]:
+            raise UsageError(f"The code has values 0 to {latents.categorical[0] - 1}, and {code} is none of them.")
+        return latents.with_value(rows, 0, code)
 
     @abstractmethod
-    def images(self, count: int, *, seed: int = 0, first: int = 0, truncation: float = 1.0) -> Tensor:
+    def images(
+        self, count: int, *, seed: int = 0, first: int = 0, truncation: float = 1.0, code: int | None = None
+    ) -> Tensor:
         """What the latents of the same arguments become: float32 (count, C, H, W) in [-1, 1], or points (count, D)."""
 
     def sample(
-        self, count: int = 1, *, seed: int = 0, truncation: float = 1.0, output: str = "array"
+        self,
+        count: int = 1,
+        *,
+        seed: int = 0,
+        truncation: float = 1.0,
+        code: int | None = None,
+        output: str = "array",
     ) -> np.ndarray | list[Picture]:
         """Seeded samples: sample *i* of a seed is the same whatever the count.
 
@@ -61,17 +82,19 @@ class Sampler(ABC):
             count: how many.
             seed: which ones.
             truncation: latents are scaled by it; below 1, samples nearer to the common and fewer of the rare.
+            code: the value of the first categorical code, in all of them; None: as drawn.
             output: "array": in the data's own dtype and range, (N, H, W, C), or float32 (N, D) for points;
                 "pil": a list of `PIL.Image.Image`.
 
-        Raises `UsageError` for pictures of points, or an unknown `output`.
+        Raises `UsageError` for pictures of points, an unknown `output`, or a code that the model does not have.
         """
         if output not in ("array", "pil"):
             raise UsageError(f"output is 'array' or 'pil', not {output!r}.")
         pieces = [
-            self._pixels(self.images(n, seed=seed, first=first, truncation=truncation)) for first, n in _chunks(count)
+            self._pixels(self.images(n, seed=seed, first=first, truncation=truncation, code=code))
+            for first, n in _chunks(count)
         ]
-        array = np.concatenate(pieces) if pieces else self._pixels(self.images(0, seed=seed))
+        array = np.concatenate(pieces) if pieces else self._pixels(self.images(0, seed=seed, code=code))
         return array if output == "array" else self.pictures(array)
 
     def _pixels(self, images: Tensor) -> np.ndarray:
@@ -95,9 +118,11 @@ class Model(Sampler):
         self.generator = generator.eval()
         self.config = config
 
-    def images(self, count: int, *, seed: int = 0, first: int = 0, truncation: float = 1.0) -> Tensor:
+    def images(
+        self, count: int, *, seed: int = 0, first: int = 0, truncation: float = 1.0, code: int | None = None
+    ) -> Tensor:
         """What the latents of the same arguments become, on the CPU."""
-        return self.generate(self.latents(count, seed=seed, first=first, truncation=truncation))
+        return self.generate(self.latents(count, seed=seed, first=first, truncation=truncation, code=code))
 
     @torch.no_grad()
     def generate(self, latents: Tensor) -> Tensor:
@@ -130,9 +155,11 @@ class Ensemble(Sampler):
         shares = Randomness(seed, keep=2).rows("sample/member", first, count, share(1))[:, 0]
         return (shares.double() * len(self.members)).long()
 
-    def images(self, count: int, *, seed: int = 0, first: int = 0, truncation: float = 1.0) -> Tensor:
+    def images(
+        self, count: int, *, seed: int = 0, first: int = 0, truncation: float = 1.0, code: int | None = None
+    ) -> Tensor:
         """What each latent becomes in the member chosen for it, on the CPU."""
-        latents = self.latents(count, seed=seed, first=first, truncation=truncation)
+        latents = self.latents(count, seed=seed, first=first, truncation=truncation, code=code)
         chosen = self.chosen(count, seed=seed, first=first)
         made = torch.empty(count, *self.shape)
         for place, member in enumerate(self.members):

@@ -12,6 +12,7 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 BLOCK = 1024
+REACH = 2.0  # how far a sweep takes a continuous code: twice as far as it is drawn
 
 
 def number_of(*words: object) -> int:
@@ -103,6 +105,52 @@ class Latents:
     def truncated(self, rows: Tensor, psi: float) -> Tensor:
         """The same latents with their noise scaled by `psi`; codes stay what they are."""
         return torch.cat((rows[:, : self.size] * psi, rows[:, self.size :]), dim=1) if self.codes else rows * psi
+
+    def with_value(self, rows: Tensor, code: int, value: int) -> Tensor:
+        """The same latents with `value` for categorical code number `code`, both counted from 0."""
+        start = self.size + sum(self.categorical[:code])
+        made = rows.clone()
+        made[:, start : start + self.categorical[code]] = 0
+        made[:, start + value] = 1
+        return made
+
+    def sweep(self, randomness: Randomness, stream: str, columns: int, most: int = 20) -> Sweep:
+        """Latents that show what each code means, as figure 2 of InfoGAN does: a row a value of a categorical code,
+        then a row for each continuous one, from -REACH to REACH.
+
+        In the rows of categorical codes a column is one latent but for that code; a row of a continuous code is one
+        latent but for that code, the first column's. Of more than `most` rows the first ones are left, and at most
+        half of them are for continuous codes where there are categorical ones. The latent has codes.
+        """
+        start = self.rows(randomness, stream, 0, columns)
+        continuous = min(self.continuous, most // 2 if self.categorical else most)
+        values = ((code, value) for code, count in enumerate(self.categorical) for value in range(count))
+        rows, labels = [], []
+        for code, value in islice(values, most - continuous):
+            rows.append(self.with_value(start, code, value))
+            labels.append(f"code {code + 1} = {value}")
+        for code in range(continuous):
+            row = start[:1].repeat(columns, 1)
+            row[:, self.length - self.continuous + code] = torch.linspace(-REACH, REACH, columns)
+            rows.append(row)
+            labels.append(f"continuous {code + 1}, {-REACH:g} to {REACH:g}")
+        return Sweep(torch.cat(rows), tuple(labels), columns)
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Latents in which one code a row is set and all else is held: see `Latents.sweep`.
+
+    Attributes:
+        latents: (rows · columns, length), row after row.
+        labels: what is set in each row, in plain ASCII: "code 1 = 3", "continuous 1, -2 to 2". Codes are counted from
+            1, values from 0.
+        columns: latents a row.
+    """
+
+    latents: Tensor
+    labels: tuple[str, ...]
+    columns: int
 
 
 def normal(columns: int) -> Maker:

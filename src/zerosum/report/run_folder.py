@@ -6,6 +6,7 @@
 | `environment.json`, `data.json`, `status.json` | as in `Data`, `Status`; the environment as it is |
 | `records.jsonl` | see `zerosum.report.records` |
 | `samples/` | `real.png` and `000200000.png`, tiled as `grid.json` says; for points `real.json` and so on |
+| `samples/codes.png` | if the latent has codes: a row for each label in `codes.json`, tiled as that says |
 | `rejected.txt` | lines `name<TAB>reason`, if the data had any |
 | `model/config.json` | if a model was released |
 """
@@ -92,6 +93,15 @@ class Sample:
 
 
 @dataclass(frozen=True)
+class Codes:
+    """The newest picture of what the codes mean: a row of tiles for each of `labels`, "code 1 = 3"."""
+
+    path: Path
+    grid: Grid
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class RunFolder:
     """Everything the report draws from. `samples` are in order of images shown; `real` may not exist yet."""
 
@@ -105,6 +115,7 @@ class RunFolder:
     samples: tuple[Sample, ...]
     real: Path | None
     grid: Grid | None
+    codes: Codes | None
     rejected: tuple[tuple[str, str], ...]
     model: fields.Table | None
 
@@ -139,6 +150,7 @@ def read_run(path: Path) -> RunFolder:
         samples=samples,
         real=real,
         grid=_read_grid(path / "samples" / "grid.json") if has_pictures else None,
+        codes=_read_codes(path / "samples" / "codes.png") if has_pictures else None,
         rejected=_read_rejected(path / "rejected.txt"),
         model=fields.read_object(model) if model.exists() else None,
     )
@@ -200,6 +212,18 @@ def _read_grid(path: Path) -> Grid:
     table = fields.read_object(path)
     sizes = {key: fields.whole(table, key, str(path), 1) for key in ("rows", "columns", "height", "width")}
     return Grid(**sizes)
+
+
+def _read_codes(path: Path) -> Codes | None:
+    if not path.exists():
+        return None
+    about = path.with_suffix(".json")
+    table = fields.read_object(about)
+    labels = table.get("labels")
+    if not isinstance(labels, list) or not labels or not all(isinstance(label, str) for label in labels):
+        raise fields.wrong(str(about), "labels", "a list of strings", labels)
+    sizes = {key: fields.whole(table, key, str(about), 1) for key in ("columns", "height", "width")}
+    return Codes(path, Grid(rows=len(labels), **sizes), tuple(labels))
 
 
 def _list_samples(folder: Path, suffix: str) -> tuple[tuple[Sample, ...], Path | None]:

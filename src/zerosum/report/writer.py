@@ -10,7 +10,7 @@ from pathlib import Path
 import matplotlib
 
 from zerosum.errors import RunError
-from zerosum.report import animation, curves, pictures, points
+from zerosum.report import animation, codes, curves, pictures, points
 from zerosum.report.card import card
 from zerosum.report.drawing import LOOK, Picture
 from zerosum.report.grids import open_grid
@@ -56,6 +56,8 @@ def _of_images(folder: RunFolder) -> Iterable[Picture]:
     real = open_grid(folder.real, grid) if folder.real else None
     yield pictures.newest(samples, grid)
     yield animation.of_grids(samples, grid)
+    if folder.codes is not None:
+        yield codes.sweep(folder.codes)
     yield pictures.milestones(samples, grid)
     yield pictures.real_and_generated(samples, grid, real)
     yield from (curves.losses(folder), curves.outputs(folder))

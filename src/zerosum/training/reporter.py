@@ -18,10 +18,11 @@ from zerosum.training.display import Display
 from zerosum.training.ema import settle
 from zerosum.training.plan import Plan
 from zerosum.training.run_folder import RunFolder
-from zerosum.training.samples import grid_shape, spread, write_grid, write_points
+from zerosum.training.samples import grid_shape, spread, write_codes, write_grid, write_points
 
 SETTLING = 256  # latents from which BatchNorm's statistics are estimated again
 POINTS = 1000  # points a report shows
+CODE_ROWS = 20  # at most, in a picture of what codes mean; fewer where images are large
 
 
 class Reporter:
@@ -54,6 +55,7 @@ class Reporter:
         self.real = store.gather(np.resize(picks, count)).numpy()
         self.count = count
         self._real_spread = spread(self.real)
+        self._latent = Latents(**model_config["latent"])
         self._released: Model | None = None
 
     def begin(self, state: State) -> None:
@@ -116,8 +118,7 @@ class Reporter:
         return self._released
 
     def _latents(self, stream: str, count: int) -> Tensor:
-        rows = Latents(**self.model_config["latent"]).rows(Randomness(self.seed, keep=2), stream, 0, count)
-        return rows.to(self.plan.device)
+        return self._latent.rows(Randomness(self.seed, keep=2), stream, 0, count).to(self.plan.device)
 
     def _samples(self, state: State) -> np.ndarray:
         """Samples of the same latents as at every report, written and returned."""
@@ -130,4 +131,15 @@ class Reporter:
             return points
         pixels = to_pixels(made, self.store.low, self.store.high, self.store.values.dtype)
         write_grid(self.folder.samples / f"{name}.png", pixels, self.store.low, self.store.high)
+        if self._latent.codes:
+            self._codes(state)
         return pixels
+
+    def _codes(self, state: State) -> None:
+        """What the codes mean now; only the newest picture is kept."""
+        rows, columns = grid_shape(self.store.shape)
+        sweep = self._latent.sweep(Randomness(self.seed, keep=2), "codes", columns, most=CODE_ROWS * rows // 8)
+        with self.plan.autocasting():
+            made = self.model(state).generate(sweep.latents.to(self.plan.device))
+        pixels = to_pixels(made, self.store.low, self.store.high, self.store.values.dtype)
+        write_codes(self.folder.samples / "codes.png", pixels, self.store.low, self.store.high, sweep)

@@ -11,6 +11,7 @@ from PIL import Image
 
 from zerosum.errors import UsageError
 from zerosum.files import disk_errors, write_json, write_whole
+from zerosum.games.randomness import Sweep
 from zerosum.model import Sampler, picture
 
 WRITABLE = {
@@ -43,6 +44,25 @@ def write_grid(path: Path, images: np.ndarray, low: float, high: float) -> None:
     The geometry goes to grid.json beside it.
     """
     rows, columns = grid_shape((images.shape[3], *images.shape[1:3]))
+    _write_tiles(path, images, low, high, rows, columns)
+    height, width, channels = images.shape[1:]
+    facts = {"rows": rows, "columns": columns, "height": height, "width": width, "channels": channels}
+    if not (path.parent / "grid.json").exists():
+        write_json(path.parent / "grid.json", facts)
+
+
+def write_codes(path: Path, images: np.ndarray, low: float, high: float, sweep: Sweep) -> None:
+    """Write `path` (.png) of what a sweep's latents became, (N, H, W, C) values `low` to `high`, as 8-bit tiles.
+
+    The geometry and the labels of the rows go to a .json beside it.
+    """
+    height, width = images.shape[1:3]
+    facts = {"columns": sweep.columns, "height": height, "width": width, "labels": sweep.labels}
+    write_json(path.with_suffix(".json"), facts)
+    _write_tiles(path, images, low, high, len(sweep.labels), sweep.columns)
+
+
+def _write_tiles(path: Path, images: np.ndarray, low: float, high: float, rows: int, columns: int) -> None:
     eight_bit = ((tile(images, rows, columns).astype(np.float32) - low) * (255 / (high - low))).round().clip(0, 255)
     sheet = picture(eight_bit.astype(np.uint8), 0, 255)
     if sheet.mode == "LA":
@@ -50,10 +70,6 @@ def write_grid(path: Path, images: np.ndarray, low: float, high: float) -> None:
     buffer = io.BytesIO()
     sheet.save(buffer, "PNG")
     write_whole(path, buffer.getvalue())
-    height, width, channels = images.shape[1:]
-    facts = {"rows": rows, "columns": columns, "height": height, "width": width, "channels": channels}
-    if not (path.parent / "grid.json").exists():
-        write_json(path.parent / "grid.json", facts)
 
 
 def write_points(path: Path, points: np.ndarray) -> None:
@@ -77,13 +93,16 @@ def sheet(pictures: list[Image.Image]) -> Image.Image:
     return canvas
 
 
-def save_samples(model: Sampler, out: Path, count: int, *, seed: int, truncation: float) -> None:
+def save_samples(
+    model: Sampler, out: Path, count: int, *, seed: int, truncation: float, code: int | None = None
+) -> None:
     """Draw `count` samples into `out`: an image file as one sheet, `.npy` as an array, or a folder, a file each.
 
-    Raises `UsageError` where points are asked for as pictures, or the file's ending is no picture's.
+    Raises `UsageError` where points are asked for as pictures, the file's ending is no picture's, or the model has no
+    such code.
     """
     suffix = out.suffix.lower()
-    array = np.asarray(model.sample(count, seed=seed, truncation=truncation))
+    array = np.asarray(model.sample(count, seed=seed, truncation=truncation, code=code))
     if suffix == ".npy":
         buffer = io.BytesIO()
         np.save(buffer, array, allow_pickle=False)
