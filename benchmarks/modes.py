@@ -82,7 +82,7 @@ OBJECTIVES = {
     "pac4": Objective("non-saturating, packs of 4", PLAIN | {"game.loss": "non-saturating", "game.remedies.pack": 4}),
     "points": Objective(
         "`points`: relativistic, R1 + R2 by differences, fading noise, Fourier features",
-        images=5_120_000,
+        images=3_840_000,
     ),
 }
 

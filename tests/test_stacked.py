@@ -35,7 +35,9 @@ SMALL: dict[str, tuple[str, str, dict[str, Any]]] = {
             "training.batch": 16,
             "training.ema": 100,
             "generator.options.hidden": [16],
-            "generator.options.fourier": [],  # with them rounding grows by the step: 1e-7 after one, 1 after thirty
+            # with Fourier features and tanh rounding grows by the step: 1e-7 after one, 1 after thirty
+            "generator.options.fourier": [],
+            "generator.options.activation": "leaky-relu",
             "discriminator.options.hidden": [16],
             "game.penalties": {},
             "game.remedies.noise.start": 0.0,
