@@ -57,7 +57,7 @@ class Objective:
 
     title: str
     settings: dict[str, Any] = field(default_factory=dict)
-    images: int = 1_280_000
+    images: dict[str, int] = field(default_factory=lambda: dict.fromkeys(MIXTURES, 1_280_000))
 
 
 OBJECTIVES = {
@@ -82,7 +82,7 @@ OBJECTIVES = {
     "pac4": Objective("non-saturating, packs of 4", PLAIN | {"game.loss": "non-saturating", "game.remedies.pack": 4}),
     "points": Objective(
         "`points`: relativistic, R1 + R2 by differences, fading noise, Fourier features",
-        images=3_840_000,
+        images={"ring8": 2_560_000, "grid25": 5_120_000},
     ),
 }
 
@@ -97,7 +97,7 @@ def play(objective: str, name: str, seed: int) -> dict[str, Any]:
         run = zerosum.train(
             name,
             recipe="points",
-            images=about.images,
+            images=about.images[name],
             out=Path(folder) / "run",
             seed=seed,
             settings=settings,
@@ -128,7 +128,7 @@ def table(rows: list[dict[str, Any]]) -> Iterator[str]:
                 for key in ("reached", "high_quality", "reverse_kl", "seconds")
             )
             total = own[0]["total"]
-            images = about.images / 1e6
+            images = about.images[name] / 1e6
             yield (
                 f"| {about.title} | `{name}` | {len(own)} | {reached.mean():.1f} ± {reached.std():.1f} of {total} | "
                 f"{int((reached == total).sum())} of {len(own)} | {quality.mean():.1%} ± {quality.std():.1%} | "
