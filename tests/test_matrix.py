@@ -215,6 +215,7 @@ def test_one_pass_is_exact_for_a_critic_with_batchnorm() -> None:
         ({"generator.spectral": True}, "are for a discriminator"),
         ({"game.updates": "simultaneous", "game.discriminator_turns": 5}, "need --game.updates alternating"),
         ({"discriminator.minibatch": "deviation", "training.batch": 67}, "cannot be divided so"),
+        ({"game.remedies.replay.size": 10**12}, "in every checkpoint"),
         ({"game.loss_options": {"flips": 0.1}}, "no option 'flips'"),
         ({"game.penalties": {"r3": {}}}, "there is no penalty 'r3'"),
         ({"game.penalties": {"gradient": {"options": {"sigma": 1.0}}}}, "has no option 'sigma'"),

@@ -283,17 +283,7 @@ def _data(options: argparse.Namespace, rest: list[str]) -> int:
     config = validate_section(DataConfig, given | {"source": options.source}, "data")
     display = make_display(Console())
     try:
-        store = open_data(
-            config.source,
-            size=None if config.size == "auto" else config.size,
-            fit=config.fit,
-            channels=None if config.channels == "auto" else config.channels,
-            include=config.include or None,
-            root=Path(config.root) if config.root else None,
-            labels=config.labels,
-            max_rejected=config.max_rejected,
-            progress=display.loading,
-        )
+        store = open_data(config.source, **config.reading(), progress=display.loading)
     finally:
         display.end()
     print(describe(store))

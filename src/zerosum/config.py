@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tomli_w
@@ -71,6 +72,18 @@ class DataConfig(Section):
     root: str = Field("", description="where a built-in set's files lie, if not in the usual places")
     labels: bool = Field(False, description="read class names from subfolders or label files")
     max_rejected: float = Field(0.01, ge=0, le=1, description="share of unreadable files that is still accepted")
+
+    def reading(self) -> dict[str, Any]:
+        """What `zerosum.data.open_data` takes of it beside the source."""
+        return {
+            "size": None if self.size == "auto" else self.size,
+            "fit": self.fit,
+            "channels": None if self.channels == "auto" else self.channels,
+            "include": self.include or None,
+            "root": Path(self.root) if self.root else None,
+            "labels": self.labels,
+            "max_rejected": self.max_rejected,
+        }
 
 
 class PenaltyConfig(Section):

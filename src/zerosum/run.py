@@ -152,13 +152,7 @@ def open_material(config: RunConfig, folder: HeldFolder, display: Display) -> Ma
     data = config.data
     store = open_data(
         data.source,
-        size=None if data.size == "auto" else data.size,
-        fit=data.fit,
-        channels=None if data.channels == "auto" else data.channels,
-        include=data.include or None,
-        root=Path(data.root) if data.root else None,
-        labels=data.labels,
-        max_rejected=data.max_rejected,
+        **data.reading(),
         largest=64 if device.type == "cpu" else 256,
         rejects_to=folder.path / "rejected.txt",
         progress=display.loading,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -10,6 +11,8 @@ from torch import Tensor, nn
 from zerosum.errors import UsageError
 from zerosum.games.fading import Fading
 from zerosum.games.randomness import Draw
+
+LARGEST = 2**30  # bytes of old fakes
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,12 @@ class Replay(nn.Module):
         super().__init__()
         if not shape:
             raise UsageError("A buffer of old fakes needs the shape of a sample: give Generation(shape=…).")
+        row = 4 * math.prod(shape)
+        if size * row > LARGEST:
+            raise UsageError(
+                f"A buffer of {size:,} old fakes takes {size * row / 2**30:.1f} GB, in memory and in every checkpoint: "
+                f"give --game.remedies.replay.size {LARGEST // row} or less."
+            )
         self.size, self.share = size, share
         self.register_buffer("samples", torch.zeros(size, *shape))
 
