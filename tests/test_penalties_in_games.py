@@ -8,7 +8,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from players import (
@@ -32,6 +32,8 @@ from zerosum import penalties
 from zerosum.augment import flip_and_shift
 from zerosum.errors import UsageError
 from zerosum.games import Generation, make_penalty
+from zerosum.games.terms import Seen
+from zerosum.networks import build
 from zerosum.training.feed import Feed
 
 
@@ -139,3 +141,41 @@ def test_differences_are_right_under_spectral_normalisation() -> None:
     exact = penalties.r1(copy.deepcopy(cast(Generation, game).discriminator), batch.images)
     found = play(cast(Generation, game), "both", batch, draw_of(128))
     assert float(found.parts["r1_difference"]) == pytest.approx(float(exact.detach()), rel=0.5)
+
+
+def between(critic: nn.Module, **options: Any) -> Tensor:
+    """WGAN-GP's penalty on an 8-sample batch, as a game adds it."""
+    penalty = make_penalty("gradient", critic, weight=10.0, every=1, options=options)
+    real, fake = real_batch(8, (1, 8, 8)).images, real_batch(8, (1, 8, 8), seed=4).images
+    torch.manual_seed(0)  # dropout's
+    return penalty(critic, Seen(real, fake, real[:, 0, 0, 0], fake[:, 0, 0, 0]), draw_of(8))
+
+
+def test_a_gradient_penalty_in_inference_mode() -> None:
+    torch.manual_seed(0)
+    critic = build("dcgan-28-discriminator", shape=(1, 8, 8))
+    critic(real_batch(8, (1, 8, 8), seed=9).images)  # running statistics that are not the first ones
+    calm, statistics = copy.deepcopy(critic).eval(), copy.deepcopy(dict(critic.named_buffers()))
+    real, fake = real_batch(8, (1, 8, 8)).images, real_batch(8, (1, 8, 8), seed=4).images
+    expected = penalties.gradient_penalty(calm, real, fake, draw_of(8).shares("mix", 1)[:, 0])
+    torch.testing.assert_close(between(critic, inference=True), expected)
+    assert all(layer.training for layer in critic.modules())
+    assert all(torch.equal(value, statistics[name]) for name, value in critic.named_buffers())
+    assert float((between(critic) - expected).detach().abs()) > 0.01 * float(expected.detach())
+
+
+def test_a_gradient_penalty_in_bfloat16_is_near_and_not_the_same() -> None:
+    torch.manual_seed(0)
+    critic = build("quick-discriminator", shape=(1, 8, 8))
+    found = {}
+    for exact in (True, False):
+        critic.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16):
+            value = between(critic, exact=exact)
+        value.backward()
+        flat = [p.grad.flatten() for p in critic.parameters() if p.grad is not None]
+        found[exact] = float(value.detach()), torch.cat(flat)
+    assert float(between(critic).detach()) == found[True][0]  # float32 under autocast, as without
+    assert found[False][0] != found[True][0]
+    assert found[False][0] == pytest.approx(found[True][0], rel=0.02)
+    assert float(torch.nn.functional.cosine_similarity(found[True][1], found[False][1], dim=0)) > 0.99
