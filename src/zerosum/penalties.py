@@ -272,7 +272,8 @@ def mixing_warning(network: nn.Module, *, inference: bool = False) -> str | None
             )
             return (
                 f"the layer {name or 'itself'} ({type(layer).__name__}) {why}: take layer normalisation (nn.LayerNorm, "
-                "or nn.GroupNorm with one group) or instance normalisation (nn.InstanceNorm2d) in its place."
+                "or nn.GroupNorm with one group) or instance normalisation (nn.InstanceNorm2d) in its place; the dcgan "
+                "networks do by --discriminator.options.norm layer."
             )
     return None
 

@@ -25,7 +25,16 @@ import torch
 from torch import Tensor, nn
 
 from zerosum.networks.discriminator import Discriminator
-from zerosum.networks.layers import Dropout, FromMap, ToMap, check_images, check_positive, glorot_uniform_
+from zerosum.networks.layers import (
+    NORMS,
+    Dropout,
+    FromMap,
+    ToMap,
+    check_choice,
+    check_images,
+    check_positive,
+    glorot_uniform_,
+)
 from zerosum.networks.registry import register
 
 SLOPE = 0.3  # Keras's default of LeakyReLU
@@ -96,15 +105,18 @@ class DCGAN28Discriminator(Discriminator):
     Args:
         shape: (C, H, W) of the images.
         dropout: share of the features dropped after the second and the third convolution.
+        norm: "batch" as published; for a critic with a gradient penalty "layer" or "instance", which mix no samples
+            (`dcgan64.DCGANDiscriminator` says more), or "none".
     """
 
-    def __init__(self, shape: Sequence[int], *, dropout: float = 0.3):
+    def __init__(self, shape: Sequence[int], *, dropout: float = 0.3, norm: str = "batch"):
+        check_choice("norm", norm, tuple(NORMS))
         channels, height, width = check_images(shape, "dcgan-28-discriminator", least=4, multiple=4)
         layers: list[nn.Module] = [Mirror()]
         for before, after, stride in ((channels, 64, 1), (64, 128, 2), (128, 256, 2)):
             layers += [
                 down_same(before, after, stride),
-                nn.BatchNorm2d(after, EPSILON, MOMENTUM),
+                *([nn.BatchNorm2d(after, EPSILON, MOMENTUM)] if norm == "batch" else NORMS[norm](after)),
                 nn.LeakyReLU(SLOPE),
             ]
             if stride == 2:

@@ -17,31 +17,24 @@ cropped around the centre. Channels double with each halving from `width`, to at
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 
 from torch import Tensor, nn
 
-from zerosum.errors import UsageError, nearest
 from zerosum.networks.discriminator import Discriminator
 from zerosum.networks.layers import (
+    NORMS,
     FromMap,
-    InstanceNorm,
     ToMap,
     centre_crop,
+    check_choice,
     check_images,
     check_positive,
     halved,
     normal_,
 )
 from zerosum.networks.registry import register
-
-NORMS: dict[str, Callable[[int], list[nn.Module]]] = {
-    "batch": lambda channels: [nn.BatchNorm2d(channels)],
-    "layer": lambda channels: [nn.GroupNorm(1, channels)],
-    "instance": lambda channels: [InstanceNorm(channels)],
-    "none": lambda channels: [],
-}
 
 
 def widths(height: int, width: int, base: int) -> list[int]:
@@ -103,8 +96,7 @@ class DCGANDiscriminator(Discriminator):
 
     def __init__(self, shape: Sequence[int], *, width: int = 64, norm: str = "batch"):
         check_positive(width=width)
-        if norm not in NORMS:
-            raise UsageError(f"there is no norm {norm!r}: {nearest(norm, tuple(NORMS))}")
+        check_choice("norm", norm, tuple(NORMS))
         channels, rows, columns = check_images(shape, "dcgan-discriminator", least=8)
         sizes = widths(rows, columns, width)
         bias = norm == "none"

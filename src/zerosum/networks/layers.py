@@ -6,12 +6,12 @@ are fastest. A linear layer that writes, or reads, its features in that order co
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 
-from zerosum.errors import UsageError
+from zerosum.errors import UsageError, nearest
 
 
 def check_shape(shape: Sequence[int]) -> tuple[int, ...]:
@@ -55,6 +55,12 @@ def check_positive(**values: int) -> None:
     for name, value in values.items():
         if type(value) is not int or value < 1:
             raise UsageError(f"{name} is {value!r}: it must be a whole number of at least 1")
+
+
+def check_choice(option: str, value: str, known: tuple[str, ...]) -> None:
+    """Raise UsageError with the nearest known word for a `value` of `option` that is none of them."""
+    if value not in known:
+        raise UsageError(f"there is no {option} {value!r}: {nearest(value, known)}")
 
 
 class ToMap(nn.Module):
@@ -118,6 +124,15 @@ class InstanceNorm(nn.InstanceNorm2d):
         last = x.is_contiguous(memory_format=torch.channels_last)
         normalised: Tensor = super().forward(x)
         return normalised.contiguous(memory_format=torch.channels_last) if last else normalised
+
+
+# What may stand behind a convolution of so many channels: scale and shift for each channel, but for "none".
+NORMS: dict[str, Callable[[int], list[nn.Module]]] = {
+    "batch": lambda channels: [nn.BatchNorm2d(channels)],
+    "layer": lambda channels: [nn.GroupNorm(1, channels)],
+    "instance": lambda channels: [InstanceNorm(channels)],
+    "none": lambda channels: [],
+}
 
 
 def centre_crop(images: Tensor, height: int, width: int) -> Tensor:

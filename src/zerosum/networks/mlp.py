@@ -25,10 +25,10 @@ from math import prod
 
 from torch import Tensor, nn
 
-from zerosum.errors import UsageError, nearest
+from zerosum.errors import UsageError
 from zerosum.networks.discriminator import Discriminator
 from zerosum.networks.fourier import FourierFeatures
-from zerosum.networks.layers import Dropout, check_positive, check_shape, glorot_uniform_
+from zerosum.networks.layers import Dropout, check_choice, check_positive, check_shape, glorot_uniform_
 from zerosum.networks.registry import register
 
 
@@ -70,7 +70,7 @@ class MLPGenerator(nn.Module):
         super().__init__()
         check_positive(latent=latent)
         self.shape = check_shape(shape)
-        _check_choice("output", output, ("tanh", "linear"))
+        check_choice("output", output, ("tanh", "linear"))
         layers: list[nn.Module] = []
         widths = [latent, *hidden]
         if fourier:
@@ -174,7 +174,7 @@ def _hidden_layers(
     }
     if pieces is not None:
         activations["maxout"] = lambda: Maxout(pieces)
-    _check_choice("activation", activation, tuple(activations))
+    check_choice("activation", activation, tuple(activations))
     for size in sizes[1:]:
         check_positive(hidden=size)
     each = pieces if activation == "maxout" and pieces is not None else 1
@@ -190,7 +190,7 @@ def _hidden_layers(
 
 
 def _initialise(network: nn.Module, init: str, std: float) -> None:
-    _check_choice("init", init, ("glorot", "normal", "normal-weights", "pytorch"))
+    check_choice("init", init, ("glorot", "normal", "normal-weights", "pytorch"))
     if init == "pytorch":
         return  # as its layers drew them
     if init == "glorot":
@@ -203,8 +203,3 @@ def _initialise(network: nn.Module, init: str, std: float) -> None:
                 nn.init.normal_(layer.bias, 0.0, std)
             elif layer.bias is not None:
                 nn.init.zeros_(layer.bias)
-
-
-def _check_choice(option: str, value: str, known: tuple[str, ...]) -> None:
-    if value not in known:
-        raise UsageError(f"there is no {option} {value!r}: {nearest(value, known)}")
