@@ -78,7 +78,7 @@ def tree(tmp_path, rng):
     pixels = {name: noise(rng, 8, 8, 3) for name in names}
     for name, image in pixels.items():
         save(folder, name, image)
-    (folder / "labels.csv").write_text("a,b")
+    (folder / "notes.csv").write_text("a,b")
     (folder / ".hidden.png").write_bytes(b"no")
     return folder, pixels
 

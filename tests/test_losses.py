@@ -312,8 +312,8 @@ def test_spectral_normalisation_hides_no_sigmoid_and_feigns_none() -> None:
 @pytest.mark.parametrize("name", names("discriminator"))
 def test_logits_that_lie_in_the_unit_interval_by_chance_are_taken(name: str) -> None:
     torch.manual_seed(0)
-    network, batch = build(name, shape=(1, 8, 8)), torch.rand(16, 1, 8, 8) * 2 - 1
-    last = [layer for layer in network.modules() if isinstance(layer, nn.Linear)][-1]
+    network, batch = build(name, shape=(1, 24, 24)), torch.rand(16, 1, 24, 24) * 2 - 1
+    last = [layer for layer in network.modules() if isinstance(layer, nn.Linear | nn.Conv2d)][-1]
     last.weight.data *= 1e-3
     if last.bias is not None:
         last.bias.data.fill_(0.5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from itertools import pairwise
+from math import prod
 from typing import Any
 
 import pytest
@@ -18,18 +19,24 @@ SHAPES = [(1, 28, 28), (3, 64, 64), (4, 32, 48), (1, 8, 8), (3, 37, 21), (2, 4, 
 
 def takes(name: str, shape: tuple[int, ...]) -> bool:
     """What each network promises to take."""
-    if name.startswith("mlp"):
+    if name.startswith(("mlp", "style-mlp")):
         return True
     if len(shape) == 1:
         return False
-    if name.startswith(("dcgan-28", "dcgan-dense", "infogan")):
+    if name.startswith("patch"):
+        return min(shape[1:]) >= 24
+    if name.startswith(("dcgan-28", "dcgan-dense", "infogan", "style-28")):
         return shape[1] % 4 == shape[2] % 4 == 0
     return min(shape[1:]) >= (4 if name.startswith("quick") else 8)
 
 
 def given(name: str, shape: tuple[int, ...]) -> dict[str, Any]:
     arguments: dict[str, Any] = {"shape": list(shape)}
-    return {"latent": 6, **arguments} if entry(name).role == "generator" else arguments
+    return {"latent": latent_of(name, shape), **arguments} if entry(name).role == "generator" else arguments
+
+
+def latent_of(name: str, shape: tuple[int, ...]) -> int:
+    return prod(shape) if getattr(entry(name).network, "takes_images", False) else 6
 
 
 def parameters(network: nn.Module) -> int:
@@ -133,9 +140,12 @@ def check_parts(network: nn.Module, shape: tuple[int, ...]) -> None:
     network.eval()
     x = torch.rand(3, *shape)
     features = network.body(x)
-    assert features.shape == (3, network.width)
-    assert network.head(features).shape == (3, 1)
+    assert features.shape[:2] == (3, network.width)
+    assert network.head(features).shape[:2] == (3, 1)
     assert torch.equal(network(x), network.head(features)[:, 0])
+    logits, averaged = network(x, features=True)
+    assert torch.equal(logits, network(x))
+    assert averaged.shape == (3, network.width)
     assert {name.split(".")[0] for name, _ in network.named_parameters()} <= {"body", "head"}
     network.train()
 
@@ -151,12 +161,13 @@ def test_contract_of_every_network(name: str, shape: tuple[int, ...]) -> None:
     torch.manual_seed(0)
     network = build(name, **arguments)
     if entry(name).role == "generator":
-        out = network(torch.randn(4, 6))
+        out = network(torch.randn(4, latent_of(name, shape)))
         assert out.shape == (4, *shape)
         assert -1 <= out.min() < out.max() <= 1
     else:
         out = network(torch.rand(4, *shape) * 2 - 1)
-        assert out.shape == (4,)
+        maps = isinstance(network, Discriminator) and network.maps
+        assert (out.shape[0], out.dim()) == (4, 3 if maps else 1)
         check_parts(network, shape)
     assert out.dtype == torch.float32
     assert len(out.flatten(1).unique(dim=0) if out.dim() > 1 else out.unique()) == 4  # it listens to its input
@@ -173,8 +184,8 @@ def test_contract_of_every_network(name: str, shape: tuple[int, ...]) -> None:
 
 @pytest.mark.parametrize("name", names("discriminator"))
 def test_mixes_samples_says_what_happens(name: str) -> None:
-    network = build(name, shape=(1, 16, 16))
-    x = torch.rand(4, 1, 16, 16)
+    network = build(name, shape=(1, 24, 24))
+    x = torch.rand(4, 1, 24, 24)
     changed = x.clone()
     changed[0] = -changed[0]
 
@@ -183,7 +194,7 @@ def test_mixes_samples_says_what_happens(name: str) -> None:
         return network(images)
 
     moved = (judge(x) - judge(changed)).abs()
-    assert moved[0] > 0
+    assert moved[0].max() > 0
     assert bool(moved[1:].any()) is mixes_samples(network)
     assert is_convolutional(network) is not name.startswith("mlp")
 
@@ -197,7 +208,7 @@ def test_a_layer_may_say_that_it_mixes() -> None:
 
 @pytest.mark.parametrize(
     ("name", "chosen"),
-    [(name, {}) for name in names() if not name.startswith("mlp")]
+    [(name, {"field": 16} if name.startswith("patch") else {}) for name in names() if "mlp" not in name]
     + [("dcgan-discriminator", {"norm": norm}) for norm in ("layer", "instance", "none")],
     ids=str,
 )
@@ -212,7 +223,8 @@ def test_maps_stay_channels_last(name: str, chosen: dict[str, Any]) -> None:
     for layer in network.modules():
         if not list(layer.children()):
             layer.register_forward_hook(look)
-    network(torch.randn(2, 6) if entry(name).role == "generator" else torch.randn(2, 1, 16, 24))
+    latents = torch.randn(2, latent_of(name, (1, 16, 24)))
+    network(latents if entry(name).role == "generator" else torch.randn(2, 1, 16, 24))
     assert len(seen) > 3
     assert all(seen)
 

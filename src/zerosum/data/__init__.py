@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from zerosum.data.builtin import BUILTIN, GAUSSIAN_COVARIANCE, GAUSSIAN_MEAN, MIXTURES
 from zerosum.data.describe import describe
 from zerosum.data.opening import open_data
+from zerosum.data.parts import holdout, labelled, refuse_empty_classes
 from zerosum.data.sheet import contact_sheet
 from zerosum.data.sources import Rejected
 from zerosum.data.store import Store
@@ -24,8 +25,11 @@ __all__ = [
     "Store",
     "contact_sheet",
     "describe",
+    "holdout",
+    "labelled",
     "normalise",
     "open_data",
+    "refuse_empty_classes",
     "to_pixels",
 ]
 

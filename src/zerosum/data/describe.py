@@ -17,9 +17,11 @@ def describe(store: Store) -> str:
     summary = store.summary
     unit = "points" if store.is_points else "images"
     rows = [("data", f"{store.name} ({summary['kind']}, {summary['bytes'] / 1e6:,.1f} MB as found)")]
-    rows.append((unit, f"{len(store):,}" + (f", {len(store.rejected):,} rejected" if store.rejected else "")))
+    whole = f" of {len(store.values):,}" if store.picks is not None else ""
+    lost = f", {len(store.rejected):,} rejected" if store.rejected else ""
+    rows.append((unit, f"{len(store):,}{whole}{lost}"))
     if store.is_points:
-        mean, deviation = store.values.mean(axis=0), store.values.std(axis=0)
+        mean, deviation = store.moments()
         rows.append(("dimensions", str(store.shape[0])))
         rows.append(("mean", " ".join(f"{value:.3f}" for value in mean[:SHOWN])))
         rows.append(("deviation", " ".join(f"{value:.3f}" for value in deviation[:SHOWN])))
@@ -28,7 +30,7 @@ def describe(store: Store) -> str:
         rows.append(("sizes", _counts(summary["sizes"])))
         rows.append(("modes", _counts(summary["modes"])))
         rows.append(("formats", _counts(summary["formats"])))
-        rows.append(("stored as", f"{height}x{width}, {channels} of {store.values.dtype} ({summary['size_reason']})"))
+        rows.append(("stored as", f"{height}x{width}, {channels} of {store.dtype} ({summary['size_reason']})"))
         rows.append(("range", f"{store.low:g} to {store.high:g} become -1 to 1"))
     if store.labels is not None:
         numbers = np.bincount(store.labels, minlength=len(store.classes)).tolist()

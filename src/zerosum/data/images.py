@@ -13,7 +13,6 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 from typing import Any, TypeVar
 
 import numpy as np
@@ -21,6 +20,7 @@ import numpy as np
 from zerosum.data.cache import writing
 from zerosum.data.decode import Header, Unreadable, decode, probe, quiet_pillow
 from zerosum.data.fitting import Array, Plan, auto_size
+from zerosum.data.labels import Classes, find_classes
 from zerosum.data.options import Options
 from zerosum.data.sources import ArchiveSource, FolderSource, Item, Rejected
 from zerosum.data.store import Writer
@@ -49,8 +49,8 @@ class Survey:
     narrowed: int = 0
     rejected: dict[int, Rejected] = field(default_factory=dict)
     """By position in the source."""
-    folders: Counter[tuple[str, ...]] = field(default_factory=Counter)
-    """The first two folders of the name (fewer if it lies higher) -> how many."""
+    names: list[str] = field(default_factory=list)
+    """Of the good ones, if labels are asked for."""
 
     def add(self, item: Item, header: Header) -> None:
         """Counts one good header."""
@@ -62,21 +62,26 @@ class Survey:
         self.grey += header.grey
         self.animated += header.animated
         self.narrowed += header.narrowed
-        self.folders[PurePosixPath(item.name).parts[:-1][:2]] += 1
 
 
 class Ticker:
-    """Passes progress on, five times a second at most, and the last count always."""
+    """Passes progress on, five times a second at most, and the last count always.
 
-    def __init__(self, progress: Progress | None, what: str, total: int) -> None:
+    patience: seconds to say nothing at first; what is done by then passes in silence.
+    """
+
+    def __init__(self, progress: Progress | None, what: str, total: int, patience: float = 0.0) -> None:
         self.progress, self.what, self.total, self.done = progress, what, total, 0
         self._last = 0.0
+        self._first = time.monotonic() + patience
 
     def advance(self, count: int = 1) -> None:
         """So many more are done."""
         self.done += count
         now = time.monotonic()
-        if self.progress is not None and (now - self._last > 0.2 or self.done == self.total):
+        if self.progress is None or now < self._first:
+            return
+        if now - self._last > 0.2 or self.done == self.total:
             self._last = now
             self.progress(self.what, self.done, self.total)
 
@@ -86,19 +91,19 @@ def build_images(
 ) -> dict[str, Any]:
     """Fills `writer` from `source`; returns the store's meta data. Raises DataError where nothing is usable."""
     with quiet_pillow():
-        survey = _survey(source, progress)
+        survey = _survey(source, options.labels, progress)
         if not survey.sizes:
             raise DataError(nothing(source, list(survey.rejected.values())))
         plan, reason = _decide(survey, options)
-        class_of, classes = _classes(survey, source, options)
-        rejected = _decode_all(source, plan, survey, class_of, progress, writer)
+        classes = _classes(survey, source, options)
+        rejected = _decode_all(source, plan, survey, classes, progress, writer)
     if not writer.count:
         raise DataError(nothing(source, rejected))
     summary = {
         "kind": source.kind,
         "count": writer.count,
         "rejected": len(rejected),
-        "ignored": dict(source.ignored),
+        "ignored": dict(source.ignored - Counter({".csv": int(classes.from_file)})),
         "sizes": {f"{height}x{width}": n for (height, width), n in survey.sizes.most_common()},
         "modes": dict(survey.modes.most_common()),
         "formats": dict(survey.formats.most_common()),
@@ -106,11 +111,11 @@ def build_images(
         "size": f"{plan.height}x{plan.width}",
         "size_reason": reason,
         "fit": plan.fit,
-        "notes": _notes(survey),
+        "notes": [*_notes(survey), *classes.notes],
     }
     return {
         "name": name,
-        "classes": classes,
+        "classes": classes.names,
         "rejected": [[r.name, r.reason] for r in rejected],
         "summary": summary,
         "span": None,
@@ -130,7 +135,7 @@ def nothing(source: Source, rejected: list[Rejected]) -> str:
     return "\n".join(lines)
 
 
-def _survey(source: Source, progress: Progress | None) -> Survey:
+def _survey(source: Source, labels: bool, progress: Progress | None) -> Survey:
     survey = Survey()
     ticker = Ticker(progress, "reading headers", source.total)
     for position, item in enumerate(source.items()):  # in one thread: a header takes less than a hand-over
@@ -140,6 +145,8 @@ def _survey(source: Source, progress: Progress | None) -> Survey:
             survey.rejected[position] = header
         elif isinstance(item, Item):
             survey.add(item, header)
+            if labels:
+                survey.names.append(item.name)
     return survey
 
 
@@ -180,42 +187,26 @@ def _notes(survey: Survey) -> list[str]:
     return notes
 
 
-def _classes(survey: Survey, source: Source, options: Options) -> tuple[Callable[[str], int | None], list[str]]:
-    """Name -> class number (None: in no class folder), and the class names, sorted."""
+def _classes(survey: Survey, source: Source, options: Options) -> Classes:
     if not options.labels:
-        return lambda _: 0, []
-    folders = survey.folders
-    # Archives mostly wrap all they hold in one folder of their own name; it is no class.
-    wrapped = source.kind != "folder" and len({f[:1] for f in folders}) == 1 and all(len(f) == 2 for f in folders)
-    level = 1 if wrapped else 0
-    classes = sorted({folder[level] for folder in folders if len(folder) > level})
-    if not classes:
-        raise DataError(
-            f"{source.path}: labels are asked for, but there are no subfolders to name the classes; "
-            "put the images of each class into a folder of its own, or do without --data.labels"
-        )
-    numbers = {folder: number for number, folder in enumerate(classes)}
-
-    def class_of(name: str) -> int | None:
-        parts = PurePosixPath(name).parts[:-1]
-        return numbers.get(parts[level]) if len(parts) > level else None
-
-    return class_of, classes
+        return Classes([], lambda _: 0, "")
+    rejected = [survey.rejected[position].name for position in sorted(survey.rejected)]
+    return find_classes(source, options.include, survey.names, rejected)
 
 
 def _decode_all(
     source: Source,
     plan: Plan,
     survey: Survey,
-    class_of: Callable[[str], int | None],
+    classes: Classes,
     progress: Progress | None,
     writer: Writer,
 ) -> list[Rejected]:
     """Appends every good image to `writer`, in the source's order; returns all rejected, in that order."""
 
     def one(item: Item) -> Array | Rejected:
-        if class_of(item.name) is None:
-            return Rejected(item.name, "labels are asked for, but it lies in no class folder")
+        if classes.number_of(item.name) is None:
+            return Rejected(item.name, classes.lack)
         return _try(item, lambda data: decode(data, plan))
 
     rejected = dict(survey.rejected)
@@ -229,7 +220,7 @@ def _decode_all(
             continue
         with writing(writer.folder.parent):
             writer.append(pixels[None])
-        writer.labels.append(class_of(item.name) or 0)
+        writer.labels.append(classes.number_of(item.name) or 0)
         ticker.advance()
     return [rejected[position] for position in sorted(rejected)]
 

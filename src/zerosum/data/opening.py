@@ -9,8 +9,9 @@ from typing import Any
 from zerosum.data.arrays import Arrays, find_idx, idx_set, read_npy, read_npz
 from zerosum.data.builtin import BUILTIN, open_builtin
 from zerosum.data.images import Progress, Source, build_images
+from zerosum.data.labels import labels_state
 from zerosum.data.options import Options, make_options
-from zerosum.data.sources import Rejected, open_images
+from zerosum.data.sources import FolderSource, Rejected, open_images
 from zerosum.data.store import FORMAT, Store, Writer, open_or_build
 from zerosum.data.tables import build_arrays
 from zerosum.errors import DataError, RunError, UsageError, nearest
@@ -41,7 +42,8 @@ def open_data(
         Where alpha is dropped, the image is laid on white.
     include: a glob on the relative name, whose * also crosses folders; it decides alone what is meant to be an image.
     root: one more folder to look in for a named set before it is downloaded.
-    labels: subfolders are class names; arrays and named sets bring their labels.
+    labels: a `labels.csv` at the top (see `zerosum.data.labels`) names each image's class, else subfolders are the
+        classes; arrays and named sets bring their labels.
     max_rejected: the share of files, 0 to 1, that may be unusable.
     rejects_to: where to list them, if there are any; written also when there are too many.
     progress: called with (what, done, total) a few times a second; total 0 means not known.
@@ -58,7 +60,7 @@ def open_data(
             return build_arrays(found, options, progress, writer)
         return build_images(found, options, name, progress, writer)
 
-    store = open_or_build(options.key(found.fingerprint(), FORMAT), build)
+    store = open_or_build(options.key(_state(found, options), FORMAT), build)
     _judge(store, source, max_rejected, rejects_to)
     return store
 
@@ -85,6 +87,13 @@ def _locate(source: str | Path, options: Options, root: Path | None, progress: P
     elif path.suffix.lower() == ".npz":
         return read_npz(path)
     return open_images(path, options.include)
+
+
+def _state(found: Arrays | Source, options: Options) -> object:
+    """What tells whether the set has changed. Arrays and archives hold their labels in the same files."""
+    if isinstance(found, Arrays) or not options.labels:
+        return found.fingerprint()
+    return [found.fingerprint(), labels_state(found.path) if isinstance(found, FolderSource) else "labels.csv counts"]
 
 
 def _name_of(path: Path) -> str:

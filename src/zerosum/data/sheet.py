@@ -50,7 +50,7 @@ def _grid(store: Store, count: int, seed: int) -> Image.Image:
     for place, row in enumerate(picked.tolist()):
         left = GAP + place % columns * (cell_width + GAP)
         top = GAP + CAPTION + place // columns * (cell_height + GAP)
-        image = _visible(store.values[row], store.low, store.high)
+        image = _visible(store.take(np.array([row]))[0], store.low, store.high)
         image = image.resize((width * scale, height * scale), Image.Resampling.NEAREST)
         sheet.paste(image, (left + (cell_width - image.width) // 2, top))
         caption = store.classes[store.labels[row]] if store.labels is not None else str(row)
@@ -86,7 +86,7 @@ def _scatter(store: Store, seed: int) -> Image.Image:
 
     rng = np.random.default_rng(seed)
     picked = np.sort(rng.choice(len(store), size=min(20_000, len(store)), replace=False))
-    points = store.values[picked]
+    points = store.take(picked)
     across, up = (points[:, 0], points[:, 1]) if points.shape[1] > 1 else (picked, points[:, 0])
     figure = Figure(figsize=(6, 6), dpi=100, layout="constrained")
     axes = figure.add_subplot()

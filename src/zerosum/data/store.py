@@ -14,7 +14,7 @@ import math
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 DTYPES = ("uint8", "uint16", "float32")
+BLOCK_BYTES = 8 * 2**20
 
 
 class DamagedStoreError(Exception):
@@ -48,9 +49,12 @@ class Store:
     digest: str
     """SHA-256 of the stored values and labels: equal for equal data, wherever and whenever it was read."""
     values: Array
-    """Memory-mapped (N, H, W, C) uint8, uint16 or float32; points: (N, D) float32."""
+    """All that is stored, memory-mapped: (N, H, W, C) uint8, uint16 or float32; points: (N, D) float32.
+
+    A part (see `part`) has its whole store's values here; its own rows are what `take`, `blocks` and `gather` give.
+    """
     labels: Array | None
-    """int64 (N,), if labels were asked for."""
+    """int64 (N,), if labels were asked for; a part has those of its own rows."""
     classes: tuple[str, ...]
     low: float
     high: float
@@ -58,12 +62,39 @@ class Store:
     rejected: tuple[Rejected, ...]
     summary: dict[str, Any]
     """Counts for people, JSON-able; see `describe`."""
+    picks: Array | None = None
+    """Of a part: int64 (n,), which of `values` are its rows. None: all, as they come."""
 
     def __post_init__(self) -> None:
         self._rows = np.asarray(self.values)  # a memmap's own indexing is slower by microseconds
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self._rows if self.picks is None else self.picks)
+
+    def part(self, rows: np.ndarray[Any, Any]) -> Store:
+        """A view of some rows as a store of its own, without a copy of the values.
+
+        rows: int (n,), numbers of this store's rows, in the order they shall have.
+        Its digest follows from this store's and `rows`.
+        Raises IndexError (no such row), TypeError (not whole numbers in one row), DataError (n = 0).
+        """
+        rows = np.asarray(rows)
+        if rows.ndim != 1 or rows.dtype.kind not in "iu":
+            raise TypeError(f"rows of a part are whole numbers (n,), not {rows.dtype} {rows.shape}")
+        if not len(rows):
+            raise DataError(f"{self.name}: a part of it without any row was asked for; choose at least one")
+        if rows.min() < 0 or rows.max() >= len(self):
+            raise IndexError(f"rows from {rows.min()} to {rows.max()} of a store of {len(self)}")
+        rows = rows.astype("<i8")
+        numbers = hashlib.sha256(rows.tobytes()).hexdigest()
+        return replace(
+            self,
+            key=hashlib.sha256(f"{self.key} {numbers}".encode()).hexdigest()[:32],
+            digest=hashlib.sha256(f"{self.digest} {numbers}".encode()).hexdigest(),
+            labels=None if self.labels is None else self.labels[rows],
+            summary=self.summary | {"count": len(rows)},
+            picks=rows if self.picks is None else self.picks[rows],
+        )
 
     def standardised(self) -> Store:
         """The same points, to be trained on less the mean of all their numbers and by their deviation.
@@ -72,10 +103,28 @@ class Store:
         """
         if not self.is_points:
             raise UsageError("--data.standardise is for points; pictures are in [-1, 1] already: leave it out.")
-        mean, deviation = float(np.mean(self._rows, dtype=np.float64)), float(np.std(self._rows, dtype=np.float64))
+        means, deviations = self.moments()
+        mean = float(means[0] + np.mean(means - means[0]))  # of equal numbers exactly that number
+        deviation = float(np.sqrt(np.mean(deviations**2 + (means - mean) ** 2)))
         if deviation == 0:
             raise DataError(f"{self.name}: all numbers are {mean:g}, there is nothing to standardise")
         return replace(self, low=mean - deviation, high=mean + deviation)
+
+    def moments(self) -> tuple[Array, Array]:
+        """Mean and deviation of each number of a row over all rows: float64, both of a row's shape as stored."""
+        first = self.take(np.zeros(1, dtype=np.int64))[0].astype(np.float64)
+        total, squares = np.zeros_like(first), np.zeros_like(first)
+        for block in self.blocks():
+            total += (block - first).sum(axis=0)  # less the first row, so that what is all alike is so exactly
+        mean = first + total / len(self)
+        for block in self.blocks():
+            squares += ((block - mean) ** 2).sum(axis=0)
+        return mean, np.sqrt(squares / len(self))
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the stored values: uint8, uint16 or float32."""
+        return self._rows.dtype
 
     @property
     def is_points(self) -> bool:
@@ -90,11 +139,24 @@ class Store:
         height, width, channels = self._rows.shape[1:]
         return channels, height, width
 
+    def take(self, indices: np.ndarray[Any, Any]) -> Array:
+        """Rows by number: a fresh array (B, H, W, C) or (B, D) as stored. IndexError if out of range."""
+        return np.take(self._rows, indices if self.picks is None else self.picks[indices], axis=0)
+
+    def blocks(self) -> Iterator[Array]:
+        """All rows in their order, as stored, some `BLOCK_BYTES` at a time; of a whole store not copied."""
+        step = max(1, BLOCK_BYTES // (math.prod(self._rows.shape[1:]) * self._rows.itemsize))
+        for start in range(0, len(self), step):
+            if self.picks is None:
+                yield self._rows[start : start + step]
+            else:
+                yield np.take(self._rows, self.picks[start : start + step], axis=0)
+
     def gather(self, indices: np.ndarray[Any, Any]) -> torch.Tensor:
         """Rows by number: a fresh CPU tensor (B, H, W, C) or (B, D) in the stored dtype. IndexError if out of range."""
         import torch
 
-        return torch.from_numpy(np.take(self._rows, indices, axis=0))
+        return torch.from_numpy(self.take(indices))
 
 
 class Writer:

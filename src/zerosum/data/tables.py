@@ -145,7 +145,7 @@ def _labels(found: Arrays) -> tuple[Array, tuple[str, ...]]:
     labels = found.labels.whole().reshape(-1)
     if len(labels) != found.rows.shape[0]:
         raise DataError(f"{found.labels.where}: {len(labels)} labels for {found.rows.shape[0]} rows")
-    if labels.dtype.kind == "f" and (labels != np.rint(labels)).any():
+    if labels.dtype.kind == "f" and not (np.isfinite(labels) & (labels == np.rint(labels))).all():
         raise DataError(f"{found.labels.where}: labels are not whole numbers")
     labels = labels.astype(np.int64)
     if found.classes:

@@ -1,8 +1,8 @@
 """Metrics: how far one distribution is from another, and what a generator covers.
 
 `divergences` measures distributions and samples against each other, `modes` counts the modes of a mixture that
-samples reach. A ground-floor room: of zerosum it imports `zerosum.errors` alone, and SciPy only where a function
-needs it.
+samples reach, `pictures` compares images that should be alike. A ground-floor room: of zerosum it imports
+`zerosum.errors` alone, and SciPy and PyTorch only where a function needs them.
 """
 
 from zerosum.metrics.divergences import (
@@ -19,6 +19,7 @@ from zerosum.metrics.divergences import (
     total_variation,
 )
 from zerosum.metrics.modes import Modes, count_modes
+from zerosum.metrics.pictures import psnr, ssim
 
 __all__ = [
     "Distances",
@@ -32,6 +33,8 @@ __all__ = [
     "jensen_shannon",
     "kullback_leibler",
     "parallel_lines",
+    "psnr",
     "sliced_wasserstein",
+    "ssim",
     "total_variation",
 ]

@@ -6,32 +6,72 @@
 Imports torch: import late where a command line must answer at once.
 """
 
-from zerosum.networks import dcgan28, dcgan64, dcgan_dense, infogan, mlp, quick, sndcgan
-from zerosum.networks.discriminator import Discriminator
+from zerosum.networks import (
+    dcgan28,
+    dcgan64,
+    dcgan_dense,
+    encoder_generator,
+    infogan,
+    mlp,
+    patch,
+    quick,
+    sndcgan,
+    style,
+)
+from zerosum.networks.blueprint import Blueprint
+from zerosum.networks.codes import CodeDistribution
+from zerosum.networks.conditional import (
+    Given,
+    LabelledDiscriminator,
+    LabelledGenerator,
+    NormedByLabel,
+    ProjectionDiscriminator,
+    classes_shape,
+)
+from zerosum.networks.discriminator import Discriminator, feature_count
+from zerosum.networks.encoder import Encoder, build_encoder
 from zerosum.networks.fourier import FourierFeatures
+from zerosum.networks.joint import JointDiscriminator
 from zerosum.networks.layers import is_convolutional, mixes_samples
 from zerosum.networks.minibatch import MinibatchDeviation, MinibatchDiscrimination, add_minibatch
 from zerosum.networks.registry import Entry, build, entry, names, options, register
+from zerosum.networks.style import StyleGenerator
 
 __all__ = [
+    "Blueprint",
+    "CodeDistribution",
     "Discriminator",
+    "Encoder",
     "Entry",
     "FourierFeatures",
+    "Given",
+    "JointDiscriminator",
+    "LabelledDiscriminator",
+    "LabelledGenerator",
     "MinibatchDeviation",
     "MinibatchDiscrimination",
+    "NormedByLabel",
+    "ProjectionDiscriminator",
+    "StyleGenerator",
     "add_minibatch",
     "build",
+    "build_encoder",
+    "classes_shape",
     "dcgan28",
     "dcgan64",
     "dcgan_dense",
+    "encoder_generator",
     "entry",
+    "feature_count",
     "infogan",
     "is_convolutional",
     "mixes_samples",
     "mlp",
     "names",
     "options",
+    "patch",
     "quick",
     "register",
     "sndcgan",
+    "style",
 ]

@@ -117,8 +117,8 @@ def add_minibatch(discriminator: nn.Module, kind: str, **options: Any) -> Discri
         kind: "discrimination" or "deviation".
         options: of the layer: `kernels` and `size`, or `group`.
 
-    Draws from torch's default generator. Raises UsageError, with the remedy, for another network or head, an
-    unknown kind, an unknown option and one of the wrong type.
+    Draws from torch's default generator. Raises UsageError, with the remedy, for another network or head, one whose
+    logits are maps, an unknown kind, an unknown option and one of the wrong type.
     """
     if kind not in LAYERS:
         raise UsageError(f"there is no minibatch layer {kind!r}: {nearest(kind, list(LAYERS))}")
@@ -130,6 +130,11 @@ def add_minibatch(discriminator: nn.Module, kind: str, **options: Any) -> Discri
         raise UsageError(
             f"{type(discriminator).__name__} has no body and head for a minibatch layer to stand between: "
             "build it on zerosum.networks.Discriminator"
+        )
+    if discriminator.maps:
+        raise UsageError(
+            f"{type(discriminator).__name__} gives a map of logits, and a minibatch layer compares whole samples: "
+            "leave the layer out, or take a discriminator with one logit a sample, as dcgan-discriminator"
         )
     old = discriminator.head
     if type(old) is not nn.Linear:

@@ -73,6 +73,11 @@ def options(name: str) -> dict[str, Any]:
     return {key: deepcopy(value.default) for key, value in parameters.items() if key not in GIVEN}
 
 
+def takes_points(network: nn.Module) -> bool:
+    """Whether the class of `network` is registered for points (N, D), alone or beside images; False if unregistered."""
+    return any(found.network is type(network) and found.of != "images" for found in _entries.values())
+
+
 def build(name: str, **arguments: Any) -> nn.Module:
     """A new network `name` from JSON-able keyword arguments: `shape`, a generator's `latent`, and its
     options.
