@@ -15,10 +15,11 @@ from players import CODES, LATENT, latents_of
 from zerosum.cli import main
 from zerosum.errors import RunError, UsageError
 from zerosum.games import Latents, Randomness
-from zerosum.model import Ensemble, Model, Sampler
+from zerosum.model import Ensemble, Model
 from zerosum.networks import build
 from zerosum.report import write_report
 from zerosum.report.run_folder import read_run
+from zerosum.sampler import Sampler
 
 SETTINGS = {
     "generator.network": "quick-generator",
@@ -91,10 +92,10 @@ def test_each_row_sets_one_code(categorical: tuple[int, ...], continuous: int, l
 
 
 def test_the_newest_picture_is_the_sweep_of_the_released_model(coded: Path) -> None:
-    codes = read_run(coded).codes
-    assert codes is not None
+    (codes,) = read_run(coded).rows
+    assert codes.name == "codes"
     assert (codes.grid.rows, codes.grid.columns, codes.grid.height, codes.grid.width) == (9, 8, 8, 8)
-    assert list(codes.labels) == LABELS
+    assert list(codes.grid.labels) == LABELS
     model = zerosum.load(coded)
     assert isinstance(model, Model)
     swept = Latents(5, "uniform", (4, 3), 2).sweep(Randomness(7), "codes", 8)
@@ -173,7 +174,7 @@ def test_an_ensemble_of_one_value() -> None:
     latent = {"size": LATENT, "categorical": [3, 4], "continuous": 2}
     data = {"shape": [2], "dtype": "float32", "low": -1.0, "high": 1.0}
     about = {"latent": latent, "data": data}
-    members = [Model(build("mlp-generator", latent=CODES.length, shape=(2,)), about) for _ in range(2)]
+    members = [Model({"generator": build("mlp-generator", latent=CODES.length, shape=(2,))}, about) for _ in range(2)]
     both = Ensemble(members)
     own = np.stack([member.sample(90, seed=1, code=2) for member in members])
     made = both.sample(90, seed=1, code=2)

@@ -437,7 +437,8 @@ def test_count_text(count: int, words: str) -> None:
 def test_words_for_numbers_and_names() -> None:
     assert [time_text(seconds) for seconds in (45, 200, 7500.4)] == ["45 s", "3 min 20 s", "2 h 5 min"]
     assert time_text(math.nan) == "unknown"
-    assert plain("__$a$é") == r"\$a\$?"
+    assert plain("__$a$é−1…") == r"\$a\$é−1…"
+    assert plain("\u202e漢\n\ud800") == "????"
     assert plain("") == "?"
 
 

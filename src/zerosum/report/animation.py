@@ -6,11 +6,10 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from zerosum.report.drawing import Picture, count_text, new_figure, rendered
+from zerosum.report.drawing import FONT_FILE, Picture, count_text, new_figure, rendered
 from zerosum.report.grids import on_white, open_grid, scale_for, scaled
 from zerosum.report.points import draw_points, frame_of, read_points
 from zerosum.report.run_folder import Grid, Sample
@@ -76,8 +75,7 @@ def _with_count(image: Image.Image, words: str) -> Image.Image:
 
 
 def _font() -> ImageFont.FreeTypeFont:
-    """Matplotlib's own DejaVu Sans: the figures' font, and always there."""
-    return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", 17)
+    return ImageFont.truetype(FONT_FILE, 17)
 
 
 def _assembled(chosen: list[Sample], frames: list[Image.Image], lossless: bool) -> Picture:

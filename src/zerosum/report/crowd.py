@@ -13,9 +13,9 @@ from PIL import Image
 
 from zerosum.report.drawing import GREY, Picture, count_text, finished, new_figure
 from zerosum.report.grids import on_white, open_grid, scale_for, scaled, tiles_of
-from zerosum.report.pictures import GAP, pixel_figure, place, write_text
 from zerosum.report.points import Frame, frame_of, planar, read_points
 from zerosum.report.run_folder import RunFolder
+from zerosum.report.sheet import GAP, pixel_figure, place, write_text
 
 Members = list[tuple[int, RunFolder]]  # by number
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -32,43 +32,45 @@ def losses(folder: RunFolder) -> Picture:
     """`losses.png`: the loss of each player against images shown, epochs above, gradient norms below."""
     file, title = "losses.png", "Losses"
     records = folder.records
-    curves = _curves(records, lambda record: record.losses)
+    curves = curves_of(records, lambda record: record.losses)
     if not any(np.isfinite(values).any() for values in curves.values()):
         return Picture(file, title, "No loss has been recorded yet: the curves begin with the first report.")
-    norms = _curves(records, lambda record: record.gradients)
+    norms = curves_of(records, lambda record: record.gradients)
     positive = {name: np.where(values > 1e-30, values, np.nan) for name, values in norms.items()}
     has_norms = any(np.isfinite(values).any() for values in positive.values())
     figure = new_figure(1000, 690 if has_norms else 500)
     panels = figure.subplots(2 if has_norms else 1, 1, squeeze=False, height_ratios=(2.2, 1)[: 1 + has_norms])
     upper = panels[0, 0]
     names = [*curves, *(name for name in positive if name not in curves)]
-    handles = _draw(upper, records, curves, names)
+    images = [record.images for record in records]
+    handles = draw_curves(upper, images, curves, names)
     loss_scale(upper, np.concatenate(list(curves.values())))
     upper.set_title("Losses")
     _mark_divergence(upper, folder)
-    image_axis(upper, [record.images for record in records], folder.things)
+    image_axis(upper, images, folder.things)
     epoch_axis(upper, records[-1].images, records[-1].epoch)
     if has_norms:
         lower = panels[1, 0]
         upper.set_xlabel("")
-        _draw(lower, records, positive, names)
+        draw_curves(lower, images, positive, names)
         log_axis(lower)
         lower.set_title("Gradient norms (log scale)", fontsize="medium")
-        image_axis(lower, [record.images for record in records], folder.things)
+        image_axis(lower, images, folder.things)
     figure.legend(handles=handles, loc="outside lower center", ncols=4)
-    return finished(figure, file, title, _last_values("Losses", curves))
+    return finished(figure, file, title, last_values("Losses", curves))
 
 
 def outputs(folder: RunFolder) -> Picture:
     """`outputs.png`: D(x), and D(G(z)) before and after D's turn, as probabilities, against images shown."""
     file, title = "outputs.png", "What the discriminator says"
     records = folder.records
-    curves = _curves(records, lambda record: record.outputs)
+    curves = curves_of(records, lambda record: record.outputs)
     if not any(np.isfinite(values).any() for values in curves.values()):
         return Picture(file, title, "No output of the discriminator has been recorded yet.")
     figure = new_figure(1000, 540)
     axes = figure.subplots()
-    handles = _draw(axes, records, curves, list(curves))
+    images = [record.images for record in records]
+    handles = draw_curves(axes, images, curves, list(curves))
     axes.axhline(0.5, color=GREY, linewidth=1.0)
     axes.annotate(
         "0.5: cannot tell",
@@ -84,13 +86,13 @@ def outputs(folder: RunFolder) -> Picture:
     axes.set_ylabel("probability of being real")
     axes.set_title("Discriminator outputs")
     _mark_divergence(axes, folder)
-    image_axis(axes, [record.images for record in records], folder.things)
+    image_axis(axes, images, folder.things)
     epoch_axis(axes, records[-1].images, records[-1].epoch)
     figure.legend(handles=handles, loc="outside lower center", ncols=4)
-    return finished(figure, file, title, _last_values("Mean outputs", curves))
+    return finished(figure, file, title, last_values("Mean outputs", curves))
 
 
-def _curves(records: tuple[Record, ...], pick: Callable[[Record], dict[str, float]]) -> dict[str, np.ndarray]:
+def curves_of(records: tuple[Record, ...], pick: Callable[[Record], dict[str, float]]) -> dict[str, np.ndarray]:
     """One array a name, as long as the records; NaN where a record lacks the name.
 
     Cut to ±1e30, which no picture can tell from more: Matplotlib's axes overflow at the end of float64.
@@ -99,9 +101,8 @@ def _curves(records: tuple[Record, ...], pick: Callable[[Record], dict[str, floa
     return {name: np.clip([pick(record).get(name, math.nan) for record in records], -1e30, 1e30) for name in names}
 
 
-def _draw(axes: Axes, records: tuple[Record, ...], curves: dict[str, np.ndarray], names: list[str]) -> list[Line2D]:
+def draw_curves(axes: Axes, images: Sequence[int], curves: dict[str, np.ndarray], names: Sequence[str]) -> list[Line2D]:
     """Draw each curve in the colour of its place in `names`; a few points, or one, get markers."""
-    images = [record.images for record in records]
     handles = []
     for name, values in curves.items():
         colour, style = LINES[names.index(name) % len(LINES)]
@@ -151,8 +152,8 @@ def _mark_divergence(axes: Axes, folder: RunFolder) -> None:
     )
 
 
-def _last_values(words: str, curves: dict[str, np.ndarray]) -> str:
-    """The description that stands for the curves where they cannot be seen."""
+def last_values(words: str, curves: dict[str, np.ndarray]) -> str:
+    """`words` and the ends of each curve: the description that stands for the curves where they cannot be seen."""
     finite = {name: values[np.isfinite(values)] for name, values in curves.items()}
     ends = [f"{name} {values[0]:.3g} → {values[-1]:.3g}" for name, values in finite.items() if values.size]
     return f"{words} in the first → last report: {'; '.join(ends)}."

@@ -10,12 +10,16 @@ import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any
 
+import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.font_manager import get_font
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 from numpy.typing import ArrayLike
 from PIL import Image
@@ -23,6 +27,7 @@ from PIL import Image
 BLUE, VERMILION, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#AA4499", "#6B6B6B"
 BLACK = "#111111"
 LINES: tuple[tuple[str, str], ...] = ((BLUE, "-"), (VERMILION, "--"), (GREEN, "-."), (PURPLE, ":"))
+FONT_FILE = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"  # Matplotlib's own: always there
 
 # Ours whatever the user's matplotlibrc says: the page sets the pictures on white.
 LOOK: dict[Any, Any] = {
@@ -91,8 +96,15 @@ def rendered(figure: Figure) -> Image.Image:
 
 def plain(name: str) -> str:
     """A name from a file as a label that Matplotlib draws as it stands: no mathematics, no missing glyphs."""
-    printable = "".join(letter if " " <= letter <= "~" else "?" for letter in name[:40])
+    known = _glyphs()
+    printable = "".join(letter if letter.isprintable() and ord(letter) in known else "?" for letter in name[:40])
     return printable.replace("$", r"\$").lstrip("_") or "?"
+
+
+@cache
+def _glyphs() -> frozenset[int]:
+    """The code points that the figures' font can draw."""
+    return frozenset(get_font(FONT_FILE).get_charmap())
 
 
 def count_text(count: float) -> str:
@@ -120,7 +132,7 @@ def time_text(seconds: float) -> str:
 def image_axis(axes: Axes, images: Sequence[int], things: str) -> None:
     """Make the x axis count real `things` (images, points) shown, from 0 to the last of `images`."""
     axes.set_xlim(0, max(images[-1], 1) * 1.01)
-    axes.set_xlabel(f"real {things} shown to the discriminator")
+    axes.set_xlabel(f"real {things} shown")
     axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: count_text(value)))
 

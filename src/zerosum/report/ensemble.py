@@ -39,7 +39,8 @@ def _draw(folder: EnsembleFolder) -> Iterable[Picture]:
         yield crowd.rows(runs)
     things = folder.whole.things
     yield bands.losses(folder.curves, things)
-    yield bands.outputs(folder.curves, things)
+    if "outputs" in folder.curves:
+        yield bands.outputs(folder.curves, things)
     yield bands.parts(folder.curves, things)
     yield bands.pace(folder.curves, things)
 

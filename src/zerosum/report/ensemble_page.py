@@ -20,6 +20,7 @@ KINDS = {
     "parts": "part",
     "outputs": "output",
     "gradients": "gradient norm",
+    "figures": "figure",
     "pace": "pace",
     "points": "points'",
 }

@@ -91,6 +91,14 @@ def numbers(table: Table, key: str, where: str) -> dict[str, float]:
     return {name: number(inner, name, f"{where}: {key}") for name in inner}
 
 
+def tables(table: Table, key: str, where: str) -> dict[str, dict[str, float]]:
+    """The table of tables of numbers at `key` (null is NaN); empty when the key is absent."""
+    if key not in table:
+        return {}
+    inner = section(table, key, where)
+    return {name: numbers(inner, name, f"{where}: {key}") for name in inner}
+
+
 def rows(table: Table, key: str, where: str) -> list[list[float]]:
     """The non-empty list of equally long, non-empty lists of numbers at `key` (null is NaN)."""
     value = table.get(key)

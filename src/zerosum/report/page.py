@@ -27,13 +27,14 @@ MOST_REJECTED = 200
 
 
 def page(folder: RunFolder, drawn: dict[str, Picture]) -> str:
-    """The text of `report.html`, with the pictures `drawn` in their order, the first two side by side."""
+    """The text of `report.html`, with the pictures `drawn` in their order; samples and their animation side by side."""
     pictures = [section_of(picture) for picture in drawn.values()]
+    paired = 2 if "progress.webp" in drawn else 1
     return fill(
         folder,
         numbers=key_numbers(folder),
         reason=_reason(folder),
-        body=[f'<div class="pair">{"".join(pictures[:2])}</div>', *pictures[2:]],
+        body=[f'<div class="pair">{"".join(pictures[:paired])}</div>', *pictures[paired:]],
         commands=commands(folder),
         facts=facts(folder),
     )
@@ -89,9 +90,9 @@ def facts(folder: RunFolder) -> list[tuple[str, str]]:
     found = [
         ("recipe", known.name),
         ("source", known.source),
+        ("game", known.kind),
         ("loss", known.loss),
-        ("generator", known.generator),
-        ("discriminator", known.discriminator),
+        *players(folder),
         ("batch", str(known.batch)),
         ("seed", str(known.seed)),
         ("examples", f"{data.count:,}"),
@@ -101,6 +102,8 @@ def facts(folder: RunFolder) -> list[tuple[str, str]]:
         last = folder.records[-1]
         kinds = {"loss": last.losses, "part": last.parts, "output": last.outputs}
         kinds |= {"gradient norm": last.gradients, "learning rate": last.learning_rates}
+        # Not every report measures every figure: the newest of each.
+        kinds["figure"] = {name: value for record in folder.records for name, value in record.figures.items()}
         found += [
             (f"last {kind}, {name}", f"{value:.4g}" if math.isfinite(value) else "not a finite number")
             for kind, table in kinds.items()
@@ -109,17 +112,35 @@ def facts(folder: RunFolder) -> list[tuple[str, str]]:
     return [(name, value) for name, value in found if value]
 
 
+def players(folder: RunFolder) -> list[tuple[str, str]]:
+    """The networks that there are: what each is, its name."""
+    known = folder.facts
+    made = ("decoder (generator)" if folder.reconstructs else "generator", known.generator)
+    found = [("encoder", known.encoder), made, ("discriminator", known.discriminator)]
+    return [(player, network) for player, network in found if network]
+
+
 def commands(folder: RunFolder) -> list[tuple[str, str]]:
     """What to type next, from the folder that holds the run: words, command."""
     name = f"./{folder.name}" if folder.name.startswith("-") else folder.name
     run, recipe = shlex.quote(name), shlex.quote(f"{name}/config.toml")
-    python = f"import zerosum\nzerosum.load({json.dumps(name)}).sample(16, seed=7)"
-    return [
+    train = [
         ("Go on with this run:", f"zerosum train --recipe {recipe} --out {run}"),
         ("Do it again, elsewhere:", f"zerosum train --recipe {recipe} --out {shlex.quote(name + '-again')}"),
-        ("Sample from it:", f"zerosum sample {run} --count 64 --seed 7"),
-        ("The same in Python:", python),
     ]
+    of_class = [("Of one class alone:", f"zerosum sample {run} --count 8 --label 0")] if folder.conditional else []
+    sample = f"zerosum sample {run} --count 64 --seed 7"
+    python = (
+        "Restore images with it, in Python:" if folder.reconstructs else "The same in Python:",
+        in_python(folder, name),
+    )
+    return [*train, ("Sample from it:", sample), *of_class, python]
+
+
+def in_python(folder: RunFolder, name: str) -> str:
+    """What the model is for, in Python, from the folder that holds the run, there called `name`."""
+    does = "reconstruct(images)" if folder.reconstructs else "sample(16, seed=7)"
+    return f"import zerosum\nzerosum.load({json.dumps(name)}).{does}"
 
 
 def _reason(folder: RunFolder) -> str:

@@ -5,34 +5,52 @@ from __future__ import annotations
 import io
 
 import numpy as np
-from matplotlib.figure import Figure
 from PIL import Image
 
 from zerosum.report.drawing import BLUE, VERMILION, Picture, count_text, finished, log_axis, new_figure
 from zerosum.report.grids import milestones_of, on_white, open_grid, scale_for, scaled, tiles_of
 from zerosum.report.run_folder import Grid, Sample
+from zerosum.report.sheet import (
+    EDGE,
+    GAP,
+    READABLE,
+    TOP,
+    label_width,
+    pixel_figure,
+    place,
+    write_heads,
+    write_rows,
+    write_text,
+)
 
 NO_SAMPLES = "No samples have been drawn yet: the first come with the first report."
 NO_REAL = "There is no samples/real.png in the run folder to compare with."
-GAP = 2  # pixels of white between the tiles of the milestones
+HEADS = 22  # pixels for the names of columns
 CHANNELS = {1: ("grey",), 3: ("red", "green", "blue"), 4: ("red", "green", "blue", "alpha")}
 
 
 def newest(samples: tuple[Sample, ...], grid: Grid) -> Picture:
-    """`samples.png`: the newest grid, enlarged to be looked at."""
+    """`samples.png`: the newest grid, enlarged to be looked at, with the class of each row where rows have one."""
     file, title = "samples.png", "Samples"
     if not samples:
         return Picture(file, title, NO_SAMPLES)
     image = on_white(open_grid(samples[-1].path, grid))
-    image = scaled(image, scale_for(image.size, 640, 1024))
+    labels = grid.labels[: image.height // grid.height]
+    image = scaled(image, scale_for(image.size, 640, 1200 if labels else 1024))
+    words = f"Drawn after {count_text(samples[-1].images)} real images were shown."
+    if labels:
+        left, tall = label_width(labels), image.height / len(labels)
+        figure = pixel_figure(left + image.width + EDGE, image.height + 2 * EDGE)
+        place(figure, image, left, EDGE)
+        write_rows(figure, left, [EDGE + row * tall for row in range(len(labels))], tall, labels)
+        return finished(figure, file, title, f"{words} A row is a class.")
     buffer = io.BytesIO()
     image.save(buffer, format="PNG")
-    words = f"Drawn after {count_text(samples[-1].images)} real images were shown."
     return Picture(file, title, words, buffer.getvalue(), image.width)
 
 
 def milestones(samples: tuple[Sample, ...], grid: Grid) -> Picture:
-    """`milestones.png`: a row for each milestone of progress, a column for each latent."""
+    """`milestones.png`: a row for each milestone of progress, a column for each latent, or one for each class."""
     file, title = "milestones.png", "Milestones"
     if not samples:
         return Picture(file, title, NO_SAMPLES)
@@ -42,15 +60,19 @@ def milestones(samples: tuple[Sample, ...], grid: Grid) -> Picture:
     scale = scale_for((columns * grid.width, columns * grid.height), 700, 1100)
     rows = [[scaled(tile, scale) for tile in row[:columns]] for row in rows]
     width, height = rows[0][0].width + GAP, rows[0][0].height + GAP
-    left, top, edge = 90, 46, 12
-    figure = pixel_figure(max(left + columns * width + edge, 520), top + len(rows) * height + edge)
+    heads = grid.labels[:columns]
+    left, top = 90, TOP + (HEADS if heads else 0)
+    figure = pixel_figure(max(left + columns * width + EDGE, 520), top + len(rows) * height + EDGE)
     for row, (sample, tiles) in enumerate(zip(chosen, rows, strict=True)):
         for column, tile in enumerate(tiles):
             place(figure, tile, left + column * width, top + row * height)
         write_text(figure, left - 10, top + (row + 0.5) * height, count_text(sample.images), ha="right")
-    write_text(figure, edge, top / 2, "Progress of the same latents, by images shown", weight="bold")
+    write_text(figure, EDGE, TOP / 2, "Progress of the same latents, by images shown", weight="bold")
+    if heads:
+        write_heads(figure, left, top - HEADS / 2, width, heads)
     words = ", ".join(count_text(sample.images) for sample in chosen)
-    return finished(figure, file, title, f"The same {columns} latents after {words} real images shown.")
+    what = f"A latent of each of {columns} classes" if heads else f"The same {columns} latents"
+    return finished(figure, file, title, f"{what} after {words} real images shown.")
 
 
 def real_and_generated(samples: tuple[Sample, ...], grid: Grid, real: Image.Image | None) -> Picture:
@@ -61,16 +83,20 @@ def real_and_generated(samples: tuple[Sample, ...], grid: Grid, real: Image.Imag
     pair = [on_white(real), on_white(open_grid(samples[-1].path, grid))]
     widest = max(image.width for image in pair), max(image.height for image in pair)
     scale = scale_for(widest, 448, 700)
+    labels = grid.labels[: widest[1] // grid.height] if grid.height * scale >= READABLE else ()
+    left = label_width(labels) or EDGE
     pair = [scaled(image, scale) for image in pair]
-    edge, top = 12, 46
     half = max(*(image.width for image in pair), 260)
-    figure = pixel_figure(2 * half + 3 * edge, top + max(image.height for image in pair) + edge)
+    figure = pixel_figure(left + 2 * half + 2 * EDGE, TOP + max(image.height for image in pair) + EDGE)
     titles = ("Real", f"Generated, {count_text(samples[-1].images)} images shown")
     for half_of, (image, words) in enumerate(zip(pair, titles, strict=True)):
-        x = edge + half_of * (half + edge)
-        place(figure, image, x, top)
-        write_text(figure, x, top / 2, words, weight="bold")
-    return finished(figure, file, title, "Left: images of the data. Right: the newest samples.")
+        x = left + half_of * (half + EDGE)
+        place(figure, image, x, TOP)
+        write_text(figure, x, TOP / 2, words, weight="bold")
+    tall = grid.height * scale
+    write_rows(figure, left, [TOP + row * tall for row in range(len(labels))], tall, labels)
+    rows = " A row is a class." if labels else ""
+    return finished(figure, file, title, f"Left: images of the data. Right: the newest samples.{rows}")
 
 
 def histogram(samples: tuple[Sample, ...], grid: Grid, real: Image.Image | None) -> Picture:
@@ -111,22 +137,7 @@ def _channels(image: Image.Image) -> np.ndarray:
 
 
 def _tile_images(sample: Sample, grid: Grid) -> list[Image.Image]:
-    """The tiles of a sample as RGB images."""
-    return [Image.fromarray(tile) for tile in tiles_of(on_white(open_grid(sample.path, grid)), grid)]
-
-
-def pixel_figure(width: int, height: int) -> Figure:
-    """A figure in which a pixel of a picture is a pixel of the file."""
-    return new_figure(width, height, constrained=False)
-
-
-def place(figure: Figure, image: Image.Image, x: int, y: int) -> None:
-    """Put the image with its upper left corner x, y pixels from that of the figure."""
-    height = round(figure.get_figheight() * figure.dpi)
-    figure.figimage(np.asarray(image), xo=x, yo=height - y - image.height, origin="upper")
-
-
-def write_text(figure: Figure, x: float, y: float, words: str, ha: str = "left", weight: str = "normal") -> None:
-    """Write words beginning (or ending) x pixels from the left, their middle y pixels from the top."""
-    width, height = figure.get_size_inches() * figure.dpi
-    figure.text(x / width, 1 - y / height, words, ha=ha, va="center", weight=weight)
+    """The tiles of a sample as RGB images; where rows have classes, the first of each row."""
+    sheet = on_white(open_grid(sample.path, grid))
+    step = sheet.width // grid.width if grid.labels else 1
+    return [Image.fromarray(tile) for tile in tiles_of(sheet, grid)[::step]]

@@ -21,7 +21,8 @@ class Moments:
 class Record:
     """One report. `images` counts real images shown to the discriminator; NaN stands for JSON's null.
 
-    `outputs` are probabilities, `gradients` norms; both may lack entries. `points` is None for images.
+    `outputs` are probabilities, `gradients` norms; both may lack entries. `figures` are what was measured then, and
+    `classes` the same for each class; most records may be without. `points` is None for images.
     """
 
     images: int
@@ -33,6 +34,8 @@ class Record:
     outputs: dict[str, float]
     gradients: dict[str, float]
     learning_rates: dict[str, float]
+    figures: dict[str, float]
+    classes: dict[str, dict[str, float]]
     health: str
     points: Moments | None
 
@@ -75,6 +78,8 @@ def _read_record(table: fields.Table, where: str) -> Record:
         outputs=fields.numbers(table, "outputs", where),
         gradients=fields.numbers(table, "gradients", where),
         learning_rates=fields.numbers(table, "learning_rates", where),
+        figures=fields.numbers(table, "figures", where),
+        classes=fields.tables(table, "classes", where),
         health=fields.text(table, "health", where),
         points=read_moments(fields.section(table, "points", where), where) if table.get("points") else None,
     )

@@ -6,7 +6,7 @@
 | `environment.json`, `data.json`, `status.json` | as in `Data`, `Status`; the environment as it is |
 | `records.jsonl` | see `zerosum.report.records` |
 | `samples/` | `real.png` and `000200000.png`, tiled as `grid.json` says; for points `real.json` and so on |
-| `samples/codes.png` | if the latent has codes: a row for each label in `codes.json`, tiled as that says |
+| `samples/NAME.png` | each NAME of `zerosum.report.row_kinds`, if there: its labels and tiles as `NAME.json` says |
 | `rejected.txt` | lines `name<TAB>reason`, if the data had any |
 | `model/config.json` | if a model was released |
 """
@@ -21,6 +21,7 @@ from pathlib import Path
 from zerosum.errors import RunError
 from zerosum.report import fields
 from zerosum.report.records import Moments, Record, read_moments, read_records
+from zerosum.report.row_kinds import ROW_KINDS
 
 SAMPLE_NAME = re.compile(r"[0-9]{9,15}")
 STATES = ("running", "done", "stopped", "diverged")
@@ -28,12 +29,14 @@ STATES = ("running", "done", "stopped", "diverged")
 
 @dataclass(frozen=True)
 class Facts:
-    """What the report needs of the configuration."""
+    """What the report needs of the configuration; `encoder` and `discriminator` are "" in a game without."""
 
     name: str
     title: str
     source: str
+    kind: str
     loss: str
+    encoder: str
     generator: str
     discriminator: str
     batch: int
@@ -76,12 +79,16 @@ class Status:
 
 @dataclass(frozen=True)
 class Grid:
-    """How a sample picture is tiled; the sizes are those of one tile, in pixels."""
+    """How a sample picture is tiled; the sizes are those of one tile, in pixels.
+
+    `labels` are the words of each row: of samples its class, where they have one; else there are none.
+    """
 
     rows: int
     columns: int
     height: int
     width: int
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -93,12 +100,12 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class Codes:
-    """The newest picture of what the codes mean: a row of tiles for each of `labels`, "code 1 = 3"."""
+class Rows:
+    """The newest picture of a kind in `ROW_KINDS`, its `name`: a row of tiles for each of the grid's labels."""
 
+    name: str
     path: Path
     grid: Grid
-    labels: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -115,7 +122,7 @@ class RunFolder:
     samples: tuple[Sample, ...]
     real: Path | None
     grid: Grid | None
-    codes: Codes | None
+    rows: tuple[Rows, ...]
     rejected: tuple[tuple[str, str], ...]
     model: fields.Table | None
 
@@ -128,6 +135,16 @@ class RunFolder:
     def things(self) -> str:
         """What is learned and drawn, in a word."""
         return "points" if self.data.is_points else "images"
+
+    @property
+    def reconstructs(self) -> bool:
+        """Whether the game is an autoencoder's, of one kind or another, with no adversary."""
+        return self.facts.kind == "reconstruction"
+
+    @property
+    def conditional(self) -> bool:
+        """Whether samples are of a class that is asked for: a row of the grid for each."""
+        return self.grid is not None and bool(self.grid.labels)
 
 
 def read_run(path: Path) -> RunFolder:
@@ -150,7 +167,7 @@ def read_run(path: Path) -> RunFolder:
         samples=samples,
         real=real,
         grid=_read_grid(path / "samples" / "grid.json") if has_pictures else None,
-        codes=_read_codes(path / "samples" / "codes.png") if has_pictures else None,
+        rows=() if data.is_points else _read_rows(path / "samples"),
         rejected=_read_rejected(path / "rejected.txt"),
         model=fields.read_object(model) if model.exists() else None,
     )
@@ -165,11 +182,15 @@ def _read_config(path: Path) -> tuple[str, Facts]:
         raise RunError(f"{path} is not valid TOML ({error}). {fields.REMEDY}") from error
     recipe = fields.section(config, "recipe", where)
     training = fields.section(config, "training", where)
+    game = fields.section(config, "game", where)
+    kind = fields.text(game, "kind", f"{where} [game]") if "kind" in game else "generation"
     return words, Facts(
         name=fields.text(recipe, "name", f"{where} [recipe]"),
         title=fields.text(recipe, "title", f"{where} [recipe]"),
         source=fields.text(recipe, "source", f"{where} [recipe]"),
-        loss=fields.text(fields.section(config, "game", where), "loss", f"{where} [game]"),
+        kind=kind,
+        loss=_loss(game, kind, f"{where} [game]"),
+        encoder=_network(config, "encoder", where),
         generator=_network(config, "generator", where),
         discriminator=_network(config, "discriminator", where),
         batch=fields.whole(training, "batch", f"{where} [training]", least=1),
@@ -177,7 +198,18 @@ def _read_config(path: Path) -> tuple[str, Facts]:
     )
 
 
+def _loss(game: fields.Table, kind: str, where: str) -> str:
+    """The loss of the game; an autoencoder's is in a table of its own."""
+    inner = game.get("reconstruction")
+    if kind == "reconstruction" and isinstance(inner, dict) and "loss" in inner:
+        return fields.text(inner, "loss", f"{where[:-1]}.reconstruction]")
+    return fields.text(game, "loss", where)
+
+
 def _network(config: fields.Table, player: str, where: str) -> str:
+    """The name of the player's network; "" where the game has no such player."""
+    if player not in config:
+        return ""
     return fields.text(fields.section(config, player, where), "network", f"{where} [{player}]")
 
 
@@ -211,19 +243,33 @@ def _read_status(path: Path) -> Status:
 def _read_grid(path: Path) -> Grid:
     table = fields.read_object(path)
     sizes = {key: fields.whole(table, key, str(path), 1) for key in ("rows", "columns", "height", "width")}
-    return Grid(**sizes)
+    labels = _labels(table, path) if table.get("labels") is not None else ()
+    if labels and len(labels) != sizes["rows"]:
+        raise fields.wrong(str(path), "labels", f"{sizes['rows']} strings, one a row", list(labels))
+    return Grid(**sizes, labels=labels)
 
 
-def _read_codes(path: Path) -> Codes | None:
-    if not path.exists():
-        return None
-    about = path.with_suffix(".json")
-    table = fields.read_object(about)
+def _read_rows(folder: Path) -> tuple[Rows, ...]:
+    """Those of the known kinds that there are, in the table's order."""
+    return tuple(
+        Rows(name, path, _grid_of_rows(path.with_suffix(".json")))
+        for name in ROW_KINDS
+        if (path := folder / f"{name}.png").exists()
+    )
+
+
+def _grid_of_rows(path: Path) -> Grid:
+    table = fields.read_object(path)
+    labels = _labels(table, path)
+    sizes = {key: fields.whole(table, key, str(path), 1) for key in ("columns", "height", "width")}
+    return Grid(rows=len(labels), **sizes, labels=labels)
+
+
+def _labels(table: fields.Table, path: Path) -> tuple[str, ...]:
     labels = table.get("labels")
     if not isinstance(labels, list) or not labels or not all(isinstance(label, str) for label in labels):
-        raise fields.wrong(str(about), "labels", "a list of strings", labels)
-    sizes = {key: fields.whole(table, key, str(about), 1) for key in ("columns", "height", "width")}
-    return Codes(path, Grid(rows=len(labels), **sizes), tuple(labels))
+        raise fields.wrong(str(path), "labels", "a list of strings", labels)
+    return tuple(labels)
 
 
 def _list_samples(folder: Path, suffix: str) -> tuple[tuple[Sample, ...], Path | None]:

@@ -49,6 +49,7 @@ def figures_of(record: Record) -> Figures:
         "parts": record.parts,
         "outputs": record.outputs,
         "gradients": record.gradients,
+        "figures": record.figures,
         "pace": {"images_per_second": record.images_per_second},
     }
     if record.points is not None:

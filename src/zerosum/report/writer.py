@@ -10,11 +10,12 @@ from pathlib import Path
 import matplotlib
 
 from zerosum.errors import RunError
-from zerosum.report import animation, codes, curves, pictures, points
+from zerosum.report import animation, curves, figures, pictures, points
 from zerosum.report.card import card
 from zerosum.report.drawing import LOOK, Picture
 from zerosum.report.grids import open_grid
 from zerosum.report.page import page
+from zerosum.report.rows import labelled_rows
 from zerosum.report.run_folder import RunFolder, read_run
 
 
@@ -26,10 +27,10 @@ def write(run: Path) -> Path:
     for picture in drawn.values():
         keep(picture, folder.path / "figures" / picture.file)
     if folder.model is not None:
-        newest = drawn["scatter.png" if folder.data.is_points else "samples.png"]
-        if newest.data is not None:
-            write_whole(folder.path / "model" / "samples.png", newest.data)
-        write_whole(folder.path / "model" / "README.md", as_bytes(card(folder, newest)))
+        shown = _of_model(folder, drawn)
+        if shown.data is not None:
+            write_whole(folder.path / "model" / "samples.png", shown.data)
+        write_whole(folder.path / "model" / "README.md", as_bytes(card(folder, shown)))
     target = folder.path / "report.html"
     write_whole(target, as_bytes(page(folder, drawn)))
     return target
@@ -44,24 +45,42 @@ def draw(folder: RunFolder) -> dict[str, Picture]:
 def _of_points(folder: RunFolder) -> Iterable[Picture]:
     yield points.scatter(folder)
     yield animation.of_points(folder.samples, folder.real)
-    yield from (curves.losses(folder), curves.outputs(folder))
+    yield from _of_records(folder)
 
 
 def _of_images(folder: RunFolder) -> Iterable[Picture]:
     samples, grid = folder.samples, folder.grid
     if grid is None:  # neither samples nor real images yet
         yield Picture("samples.png", "Samples", pictures.NO_SAMPLES)
-        yield from (curves.losses(folder), curves.outputs(folder))
+        yield from _of_records(folder)
         return
     real = open_grid(folder.real, grid) if folder.real else None
     yield pictures.newest(samples, grid)
     yield animation.of_grids(samples, grid)
-    if folder.codes is not None:
-        yield codes.sweep(folder.codes)
+    yield from (labelled_rows(rows) for rows in folder.rows)
     yield pictures.milestones(samples, grid)
     yield pictures.real_and_generated(samples, grid, real)
-    yield from (curves.losses(folder), curves.outputs(folder))
+    yield from _of_records(folder)
     yield pictures.histogram(samples, grid, real)
+
+
+def _of_records(folder: RunFolder) -> Iterable[Picture]:
+    """Curves and tables, each where there is something to draw; losses always."""
+    records = folder.records
+    if any(record.figures for record in records):
+        yield figures.trends(folder)
+    if any(record.classes for record in records):
+        yield figures.classes(folder)
+    yield curves.losses(folder)
+    if any(record.outputs for record in records):
+        yield curves.outputs(folder)
+
+
+def _of_model(folder: RunFolder, drawn: dict[str, Picture]) -> Picture:
+    """The picture that says best what the model does: an autoencoder's samples need not be like anything."""
+    if folder.reconstructs and "reconstructions.png" in drawn:
+        return drawn["reconstructions.png"]
+    return drawn["scatter.png" if folder.data.is_points else "samples.png"]
 
 
 def keep(picture: Picture, path: Path) -> None:
