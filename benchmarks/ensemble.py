@@ -17,10 +17,11 @@ from typing import Any
 
 import torch
 
-from zerosum.assembly import make_game, make_plan, make_state, resolve
+from zerosum.assembly import make_plan, make_state, resolve
 from zerosum.data import Store, open_data
 from zerosum.games import Randomness
 from zerosum.games.randomness import number_of
+from zerosum.making import make_game
 from zerosum.settings import make_config
 from zerosum.training.checkpoint import State
 from zerosum.training.engine import Engine

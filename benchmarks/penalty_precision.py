@@ -16,9 +16,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from zerosum.assembly import make_game, make_plan, make_state, resolve
+from zerosum.assembly import make_plan, make_state, resolve
 from zerosum.data import normalise, open_data
 from zerosum.games import Randomness
+from zerosum.making import make_game
 from zerosum.penalties import gradient_penalty
 from zerosum.settings import make_config
 from zerosum.training.engine import Engine

@@ -24,17 +24,18 @@ import torch
 from rich.console import Console
 
 from plain import PlainRun
-from zerosum.assembly import make_game, make_plan, make_state, model_config, resolve
+from zerosum.assembly import make_plan, make_state, resolve
 from zerosum.data import open_data
 from zerosum.games import Randomness
+from zerosum.making import make_game
 from zerosum.networks import is_convolutional
+from zerosum.run import Material, make_reporter
 from zerosum.settings import make_config
 from zerosum.training.display import PlainDisplay
 from zerosum.training.engine import Engine
 from zerosum.training.feed import Feed
 from zerosum.training.loop import Interrupts, play_on
 from zerosum.training.memory import keep_buffers, return_buffers
-from zerosum.training.reporter import Reporter
 from zerosum.training.run_folder import RunFolder
 
 THREADS = torch.get_num_threads()
@@ -62,8 +63,7 @@ class OwnRun:
         self.plan = make_plan(config, self.store, torch.device("cpu"))
         self.engine = Engine(make_state(config, game), self.plan)
         display = PlainDisplay(Console(file=io.StringIO()))
-        model = model_config(config, self.store)
-        self.reporter = Reporter(self.folder, self.store, model, [], display, self.plan, 0)
+        self.reporter = make_reporter(self.folder, config, Material(self.store, torch.device("cpu")), game, [], display, self.plan)
         self.reporter.begin(self.engine.state)
 
     def run(self, images: int) -> None:

@@ -8,10 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from zerosum.assembly import make_game, make_state
+from zerosum.assembly import make_state
 from zerosum.config import RunConfig
 from zerosum.games import Batch, Draw, Fading, Generation, Latents, Loss, Randomness, Remedies
 from zerosum.losses import get_loss
+from zerosum.making import make_game
 from zerosum.networks import build
 from zerosum.settings import make_config
 from zerosum.training.engine import Engine

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from torch import nn
 
 from players import IMAGE, LATENT, config_of, draw_of, real_batch
-from zerosum.assembly import make_game
 from zerosum.games import Fading, Generation, Latents, make_penalty
 from zerosum.losses import get_loss
+from zerosum.making import make_game
 
 
 @pytest.mark.parametrize(

@@ -29,9 +29,9 @@ from players import (
     real_batch,
     reference,
 )
-from zerosum.assembly import make_game
 from zerosum.games import Latents, Randomness, Remedies
 from zerosum.games.information import Information
+from zerosum.making import make_game
 from zerosum.model import Model, load
 
 
@@ -167,8 +167,9 @@ def test_a_released_model_draws_codes(tmp_path: Path) -> None:
     game = make_game(config, IMAGE)
     data = {"name": "none", "count": 1, "shape": list(IMAGE), "dtype": "float32", "low": -1.0, "high": 1.0}
     arguments = {"latent": 10, "shape": list(IMAGE)}
-    about = {"network": "mlp-generator", "arguments": arguments, "latent": config.latent.model_dump(), "data": data}
-    Model(game.generator, about).save(tmp_path / "model")
+    networks = {"generator": {"network": "mlp-generator", "arguments": arguments}}
+    about = {"networks": networks, "latent": config.latent.model_dump(), "data": data}
+    Model({"generator": game.generator}, about).save(tmp_path / "model")
     model = load(tmp_path / "model")
     latents = model.latents(70, seed=1, truncation=0.1)
     assert latents.shape == (70, 10)

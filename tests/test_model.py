@@ -20,8 +20,9 @@ import zerosum
 from zerosum.data import to_pixels
 from zerosum.errors import RunError, UsageError
 from zerosum.files import save_tensors
-from zerosum.model import Model, load, picture
+from zerosum.model import Model, load
 from zerosum.networks import build
+from zerosum.sampler import picture
 from zerosum.training.samples import save_samples
 
 
@@ -76,10 +77,10 @@ def test_the_average_is_released_with_its_own_statistics(finished_run: Path) -> 
     averaged = [name for name in model if f"ema.{name}" in state]
     assert len(averaged) >= 5
     assert all(torch.equal(model[name], state[f"ema.{name}"]) for name in averaged)
-    assert not all(torch.equal(model[name], state[f"game.generator.{name}"]) for name in averaged)
+    assert not all(torch.equal(model[name], state[f"game.{name}"]) for name in averaged)
     means = [name for name in model if name.endswith("running_mean")]
     assert means
-    assert not any(torch.equal(model[name], state[f"game.generator.{name}"]) for name in means)
+    assert not any(torch.equal(model[name], state[f"game.{name}"]) for name in means)
 
 
 # ---------------------------------------------------------------- depths and channels
@@ -101,7 +102,7 @@ def model_of(values: np.ndarray, low: float, high: float) -> Model:
     images = torch.from_numpy((values.astype(np.float32) - low) / (high - low) * 2 - 1).permute(0, 3, 1, 2)
     _, height, width, channels = values.shape
     data = {"shape": [channels, height, width], "dtype": str(values.dtype), "low": low, "high": high}
-    return Model(Fixed(images), {"latent": {"size": 2, "distribution": "normal"}, "data": data})
+    return Model({"generator": Fixed(images)}, {"latent": {"size": 2, "distribution": "normal"}, "data": data})
 
 
 @pytest.mark.parametrize(
@@ -212,18 +213,31 @@ def test_damage_is_named(folder: Path) -> None:
         load(folder)
 
 
+def generator(about: dict[str, Any]) -> dict[str, Any]:
+    fields: dict[str, Any] = about["networks"]["generator"]
+    return fields
+
+
 HOSTILE: dict[str, Callable[[dict[str, Any]], None]] = {
-    "unknown network": lambda about: about.update(network="os.system"),
-    "a discriminator": lambda about: about.update(network="quick-discriminator"),
-    "another network": lambda about: about.update(network="mlp-generator"),
-    "another size": lambda about: about["arguments"].update(shape=[1, 16, 16]),
-    "a huge picture": lambda about: about["arguments"].update(shape=[1, 100_000, 100_000]),
-    "a huge latent": lambda about: about["arguments"].update(latent=10**9),
-    "no size at all": lambda about: about["arguments"].update(latent=10**40),
-    "a size below zero": lambda about: about["arguments"].update(latent=-1),
-    "words for sizes": lambda about: about["arguments"].update(shape="large"),
-    "unknown option": lambda about: about["arguments"].update(width=3),
-    "no arguments": lambda about: about.update(arguments=[1, 2]),
+    "unknown network": lambda about: generator(about).update(network="os.system"),
+    "a discriminator": lambda about: generator(about).update(network="quick-discriminator"),
+    "another network": lambda about: generator(about).update(network="mlp-generator"),
+    "another size": lambda about: generator(about)["arguments"].update(shape=[1, 16, 16]),
+    "a huge picture": lambda about: generator(about)["arguments"].update(shape=[1, 100_000, 100_000]),
+    "a huge latent": lambda about: generator(about)["arguments"].update(latent=10**9),
+    "no size at all": lambda about: generator(about)["arguments"].update(latent=10**40),
+    "a size below zero": lambda about: generator(about)["arguments"].update(latent=-1),
+    "words for sizes": lambda about: generator(about)["arguments"].update(shape="large"),
+    "unknown option": lambda about: generator(about)["arguments"].update(width=3),
+    "no arguments": lambda about: generator(about).update(arguments=[1, 2]),
+    "no generator": lambda about: about.update(networks={}),
+    "networks that are no table": lambda about: about.update(networks=[]),
+    "a huge code": lambda about: generator(about).update(code=10**9),
+    "a huge distribution of codes": lambda about: about.update(codes=10**6),
+    "labels of no class": lambda about: generator(about).update(labels="concatenate"),
+    "huge classes": lambda about: generator(about).update(labels="normalise", classes=10**9),
+    "classes of no label": lambda about: about.update(classes=["a", "b"]),
+    "unknown labels": lambda about: generator(about).update(labels="loud", classes=2),
     "huge latents": lambda about: about["latent"].update(size=10**9),
     "other data": lambda about: about["data"].update(shape=[3, 8, 8]),
     "objects for pixels": lambda about: about["data"].update(dtype="object"),
@@ -286,10 +300,9 @@ def test_a_model_is_saved_and_loaded_alike(tmp_path: Path) -> None:
     torch.manual_seed(0)
     arguments = {"latent": 5, "shape": [3, 20, 12]}
     model = Model(
-        build("dcgan-generator", **arguments).to(memory_format=torch.channels_last),
+        {"generator": build("dcgan-generator", **arguments).to(memory_format=torch.channels_last)},
         {
-            "network": "dcgan-generator",
-            "arguments": arguments,
+            "networks": {"generator": {"network": "dcgan-generator", "arguments": arguments}},
             "latent": {"size": 5, "distribution": "uniform"},
             "data": {"shape": [3, 20, 12], "dtype": "uint8", "low": 0, "high": 255},
         },

@@ -27,11 +27,11 @@ from players import (
     reference,
     turn_of,
 )
-from zerosum.assembly import make_game
 from zerosum.errors import UsageError
 from zerosum.games import Generation, Remedies, make_penalty
 from zerosum.games.remedies import in_packs
 from zerosum.losses import get_loss
+from zerosum.making import make_game
 
 # packs
 

@@ -14,11 +14,12 @@ import zerosum
 from conftest import Shell
 from test_ensemble import fewer_pictures, poison  # noqa: F401 - a fixture
 from test_resume import await_that, end_of, records_of, reports_in
-from zerosum.assembly import make_game, resolve
+from zerosum.assembly import resolve
 from zerosum.at_once import groups, why_not
 from zerosum.data import open_data
 from zerosum.errors import DivergedError
 from zerosum.files import load_tensors, save_tensors
+from zerosum.making import make_game
 from zerosum.networks.mlp import MLPGenerator
 from zerosum.run import Material, Run
 from zerosum.settings import make_config

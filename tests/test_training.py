@@ -18,17 +18,17 @@ from torch import Tensor, nn
 
 import zerosum
 from conftest import Shell
-from zerosum.assembly import make_game, make_plan, make_state, resolve
+from zerosum.assembly import make_plan, make_state, resolve
 from zerosum.data import GAUSSIAN_COVARIANCE, GAUSSIAN_MEAN, open_data
 from zerosum.errors import DivergedError
 from zerosum.games import Batch, Draw, Fading, Generation, Latents, Penalty, Randomness
 from zerosum.games.terms import Memory, Seen, Term
 from zerosum.losses import get_loss
+from zerosum.making import make_game
 from zerosum.networks import build
 from zerosum.penalties import r1
-from zerosum.settings import make_config, recipe_names, validate
-from zerosum.settings import read_recipe as read_tables
-from zerosum.training.ema import Ema, settle
+from zerosum.settings import make_config
+from zerosum.training.ema import Ema, settling
 from zerosum.training.engine import Engine
 from zerosum.training.feed import Feed
 from zerosum.training.guard import Guard, explain
@@ -121,7 +121,9 @@ def test_settled_statistics_are_those_of_the_latents() -> None:
     network[1].running_var.fill_(0.001)
     network[1].num_batches_tracked.fill_(9)
     batches = torch.randn(5, 32, 3).unbind()
-    settle(network, batches)
+    with settling(network):
+        for batch in batches:
+            network(batch)
     weight, bias = (value.detach().double().numpy() for value in network[0].parameters())
     inside = np.stack([batch.double().numpy() @ weight.T + bias for batch in batches])
     np.testing.assert_allclose(network[1].running_mean, inside.mean(axis=(0, 1)), rtol=1e-5)
@@ -325,72 +327,7 @@ def test_glibc_keeps_large_buffers() -> None:
         assert int(faults) < 4096, "20 times 16 MB are 81,920 pages"
 
 
-# ---------------------------------------------------------------- recipes
-
-# What makes each recipe small: the data it was not made for, or fewer images. Everything else is as it is.
-SMALL: dict[str, tuple[str, int, dict[str, Any]]] = {
-    "dcgan-28": ("mnist-5k", 64, {"training.batch": 32}),
-    "dcgan-64": ("digits", 64, {"training.batch": 32, "data.size": "16x20"}),
-    "dcgan-dense": ("digits", 192, {}),
-    "gan-gaussian": ("gaussian", 400, {}),
-    "gan-mlp": ("digits", 320, {}),
-    "gan-mlp-feature-matching": ("digits", 320, {}),
-    "gan-mlp-minibatch": ("digits", 320, {}),
-    "gan-mlp-replay": ("digits", 320, {}),
-    "infogan": ("mnist-5k", 64, {"training.batch": 32}),
-    "lsgan": ("digits", 64, {"training.batch": 32, "data.size": "16x20"}),
-    "pacgan": ("grid25", 1600, {}),
-    "points": ("ring8", 1024, {}),
-    "quick": ("digits", 320, {}),
-    "relativistic": ("digits", 64, {"training.batch": 32, "data.size": "16x20"}),
-    "sngan": ("digits", 64, {"training.batch": 32, "data.size": "16x20"}),
-    "wgan": ("digits", 320, {"training.batch": 32, "data.size": "16x20"}),
-    "wgan-gp": ("digits", 320, {"training.batch": 32, "data.size": "16x20"}),
-    "wgan-gp-28": ("mnist-5k", 64, {"training.batch": 32}),
-}
-
-
-def test_every_recipe_is_tried() -> None:
-    assert sorted(SMALL) == recipe_names()
-
-
-@pytest.mark.parametrize("name", sorted(SMALL))
-def test_a_recipe_leaves_a_whole_run_folder(name: str, tmp_path: Path) -> None:
-    source, images, settings = SMALL[name]
-    settings = settings | {"training.threads": 1, "training.report_every": images // 2}
-    run = zerosum.train(source, recipe=name, out=tmp_path / "run", images=images, settings=settings)
-    assert run.images >= images
-    for file in ("environment.json", "data.json", "report.html", "model/config.json", "model/README.md"):
-        assert (run.path / file).stat().st_size > 100, file
-    kept = validate(read_tables(run.path / "config.toml"))
-    assert "auto" not in (kept.training.precision, kept.training.device, kept.training.threads, kept.training.compile)
-    records = [json.loads(text) for text in (run.path / "records.jsonl").read_text().splitlines()]
-    assert len(records) == 2
-    assert records[-1]["images"] == run.images
-    assert set(records[-1]["losses"]) == set(records[-1]["gradients"]) == {"discriminator", "generator"}
-    assert {"D(x)", "D(G(z)) before"} <= set(records[-1]["outputs"])
-    assert all(0 <= value <= 1 for value in records[-1]["outputs"].values())
-    suffix = "json" if len(open_data(source).shape) == 1 else "png"
-    assert len(list((run.path / "samples").glob(f"[0-9]*.{suffix}"))) == 3
-    assert (run.path / "samples" / f"real.{suffix}").exists()
-    assert {"losses.png", "outputs.png", "progress.webp"} <= {file.name for file in (run.path / "figures").iterdir()}
-    made, real = run.model.sample(3), np.asarray(open_data(source).values)
-    assert made.dtype == real.dtype
-    assert made.shape[1:] == ((16, 20, 1) if settings.get("data.size") else real.shape[1:])
-
-
-def test_recipes_say_what_the_publications_say() -> None:
-    """Hand-copied from the issue: the facts a recipe stands for."""
-    mlp, dcgan = make_config("gan-mlp"), make_config("dcgan-64")
-    assert (mlp.latent.size, mlp.latent.distribution, mlp.game.updates) == (20, "uniform", "simultaneous")
-    assert (mlp.training.batch, mlp.training.epochs, mlp.generator.lr) == (64, 100, 1e-3)
-    assert (dcgan.latent.size, dcgan.generator.betas, dcgan.training.batch) == (100, (0.5, 0.999), 128)
-    assert make_config("dcgan-dense").game.discriminator_factor == 0.5
-    gaussian = make_config("gan-gaussian")
-    assert (gaussian.discriminator.lr, gaussian.generator.lr, gaussian.game.reduction) == (0.05, 0.005, "sum")
-    quick = make_config("quick")
-    assert {key: (p.gamma, p.every) for key, p in quick.game.penalties.items()} == {"r1": (0.5, 8), "r2": (0.5, 8)}
-    assert (quick.training.ema, quick.training.ema_ramp, quick.generator.decay_to) == (10_000, 0.1, 0.05)
+# ---------------------------------------------------------------- the 2-D Gaussian
 
 
 def test_gan_gaussian_is_the_published_pair() -> None:

@@ -13,7 +13,7 @@ from zerosum.assembly import make_plan, make_state
 from zerosum.config import RunConfig
 from zerosum.errors import RunError, ZerosumError
 from zerosum.files import read_about
-from zerosum.games import Generation, Randomness, Remedies, term_of
+from zerosum.games import Game, Generation, Randomness, Remedies, term_of
 from zerosum.networks import is_convolutional, mixes_samples
 from zerosum.report import write_report
 from zerosum.run import Material, Training, make_training, prepare, settle
@@ -31,8 +31,10 @@ FEWEST = 4
 MOST_WORK = 1_500_000  # parameters times batch
 
 
-def why_not(config: RunConfig, material: Material, game: Generation) -> str:
+def why_not(config: RunConfig, material: Material, game: Game) -> str:
     """Why the members of an ensemble do not train at once; empty where they do."""
+    if not isinstance(game, Generation) or config.game.labels.any or game.latents.of_images:
+        return "only plain games of a generator and a discriminator are stacked"
     work = sum(parameter.numel() for parameter in game.parameters()) * config.training.batch
     plan = make_plan(config, material.store, material.device)
     remedies = game.remedies
@@ -44,7 +46,7 @@ def why_not(config: RunConfig, material: Material, game: Generation) -> str:
         "their networks are large enough by themselves": is_convolutional(game) or work > MOST_WORK,
         "micro-batches are not stacked": plan.micro_batch != plan.batch,
         "their networks mix samples": mixes_samples(game),
-        "spectral normalisation is not stacked": config.discriminator.spectral,
+        "spectral normalisation is not stacked": any(player.spectral for player in config.players().values()),
         "label flips are not stacked": game.loss.flips > 0,
         "one pass for both players is not stacked": game.one_pass and config.game.updates == "simultaneous",
         "their penalties are not stacked": not all(term_of(name).compares_answers for name in config.game.penalties),
@@ -53,7 +55,7 @@ def why_not(config: RunConfig, material: Material, game: Generation) -> str:
     return next((words for words, holds in reasons.items() if holds), "") or refusal(config, material, game)
 
 
-def refusal(config: RunConfig, material: Material, game: Generation) -> str:
+def refusal(config: RunConfig, material: Material, game: Game) -> str:
     """What PyTorch says against mapping a step of the game over two members, tried on copies; empty where it does it.
 
     An operation that it would take member by member, with a warning, counts as refused: it is slower than alone.

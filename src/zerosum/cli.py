@@ -109,6 +109,7 @@ def _sample_flags(verbs: Verbs) -> None:
     sample.add_argument(
         "--code", type=int, metavar="K", help="value of the first categorical code, from 0 (default: as drawn)"
     )
+    sample.add_argument("--label", metavar="K", help="class of the samples, its number or name (default: as drawn)")
     sample.add_argument(
         "--out", metavar="FILE|FOLDER", help="an image file: one sheet; .npy: an array; a folder: a file each"
     )
@@ -235,7 +236,8 @@ def _sample(options: argparse.Namespace, rest: list[str]) -> int:
     if out is None:
         name = Path(options.run).resolve().name
         out = Path(f"{name}-samples-{options.seed}" + (".png" if len(model.shape) == 3 else ".npy"))
-    save_samples(model, out, options.count, seed=options.seed, truncation=options.truncation, code=options.code)
+    choice = {"truncation": options.truncation, "code": options.code, "label": options.label}
+    save_samples(model, out, options.count, seed=options.seed, **choice)
     print(f"{options.count} samples of seed {options.seed}: {out}")
     return 0
 

@@ -70,7 +70,11 @@ class DataConfig(Section):
     flip: bool = Field(False, description="show each picture mirrored half of the time")
     include: str = Field("", description="only files whose relative name matches this glob")
     root: str = Field("", description="where a built-in set's files lie, if not in the usual places")
-    labels: bool = Field(False, description="read class names from subfolders or label files")
+    labels: bool = Field(False, description="read class names from subfolders, labels.csv or label files")
+    labelled: Annotated[int, BeforeValidator(parse_count)] = Field(
+        0, ge=0, description="semi-supervised: so many images whose labels are shown, as many of each class; 0: all"
+    )
+    holdout: float = Field(0.0, ge=0, lt=1, description="share of the images that is never trained on, for figures")
     max_rejected: float = Field(0.01, ge=0, le=1, description="share of unreadable files that is still accepted")
 
     def reading(self) -> dict[str, Any]:
@@ -140,10 +144,55 @@ class RemediesConfig(Section):
     information: float = Field(0.0, ge=0, description="InfoGAN: weight of the codes' mutual information; 0: none")
 
 
+class LabelsConfig(Section):
+    """How the class of a sample enters a game; fakes are made for the labels of the real images beside them."""
+
+    generator: Literal["none", "concatenate", "normalise"] = Field(
+        "none", description="a one-hot label behind the latent, or conditional BatchNorm"
+    )
+    discriminator: Literal["none", "concatenate", "projection", "auxiliary"] = Field(
+        "none", description="a label beside the sample, projection of its features, or an auxiliary classifier"
+    )
+    weight: float = Field(1.0, gt=0, description="of the auxiliary classifier's loss")
+
+    @property
+    def any(self) -> bool:
+        """Whether there are labels in the game."""
+        return (self.generator, self.discriminator) != ("none", "none")
+
+
+class ReconstructionConfig(Section):
+    """Games with an encoder: what a restored image costs, and where codes lie."""
+
+    loss: Literal["squared", "absolute", "bernoulli"] = Field(
+        "squared", description="squared or absolute error a pixel, or a Bernoulli likelihood of its brightness"
+    )
+    weight: float = Field(1.0, gt=0, description="of the reconstruction beside the other terms")
+    variational: bool = Field(False, description="the encoder gives mean and log-variance; codes are drawn (VAE)")
+    beta: float = Field(1.0, ge=0, description="weight of the divergence of codes from N(0, 1)")
+    warm_up: float = Field(0.0, ge=0, le=1, description="share of the run in which beta rises from 0")
+    corruption: Literal["none", "gaussian", "masking", "salt-and-pepper"] = Field(
+        "none", description="what is done to images in training, to be undone"
+    )
+    strength: float = Field(0.5, gt=0, description="deviation of the noise, or share of the pixels that it meets")
+
+
+KINDS: dict[str, tuple[str, ...]] = {  # each game's players
+    "generation": ("generator", "discriminator"),
+    "reconstruction": ("encoder", "generator"),
+    "vae-gan": ("encoder", "generator", "discriminator"),
+    "bigan": ("encoder", "generator", "discriminator"),
+    "adversarial-autoencoder": ("encoder", "generator", "discriminator"),
+    "semi-supervised": ("generator", "discriminator"),
+}
+
+
 class GameConfig(Section):
     """Who plays whom, and for what."""
 
-    kind: Literal["generation"] = Field("generation", description="the game")
+    kind: Literal["generation", "reconstruction", "vae-gan", "bigan", "adversarial-autoencoder", "semi-supervised"] = (
+        Field("generation", description="the game")
+    )
     loss: str = Field("relativistic", description="minimax, non-saturating, relativistic, hinge, wasserstein …")
     loss_options: dict[str, float] = Field({}, description="the loss's own: real_label, flips, a, b, c")
     penalties: dict[str, PenaltyConfig] = Field(
@@ -167,6 +216,11 @@ class GameConfig(Section):
         description="factor on the discriminator's loss; 0.5: the mean of its real and its fake half",
     )
     reduction: Literal["mean", "sum"] = Field("mean", description="of a loss over the batch")
+    labels: LabelsConfig = LabelsConfig()
+    reconstruction: ReconstructionConfig = ReconstructionConfig()
+    baseline: bool = Field(
+        True, description="semi-supervised: the same classifier learns beside it from the labelled images alone"
+    )
 
 
 class PlayerConfig(Section):
@@ -199,8 +253,10 @@ class PlayerConfig(Section):
 class LatentConfig(Section):
     """What the generator starts from: noise, and codes, for pieces of its own or the mutual information."""
 
-    size: int = Field(64, ge=1, description="numbers a latent holds")
-    distribution: Literal["normal", "uniform"] = Field("normal", description="N(0, 1), or uniform in [-1, 1]")
+    size: Annotated[int, Field(ge=1)] | Auto = Field(64, description="numbers a latent holds; auto: as an image")
+    distribution: Literal["normal", "uniform", "images"] = Field(
+        "normal", description="N(0, 1), uniform in [-1, 1], or for a generator that is fed with images: those"
+    )
     categorical: list[Annotated[int, Field(ge=2)]] = Field(
         [], description="values of each categorical code: [10]; a generator of so many pieces"
     )
@@ -238,13 +294,14 @@ class TrainingConfig(Section):
 
 
 class RunConfig(Section):
-    """A whole run but for the content of its data."""
+    """A whole run but for the content of its data. An autoencoder's decoder is its generator."""
 
     recipe: RecipeConfig = RecipeConfig()
     data: DataConfig = DataConfig()
     game: GameConfig = GameConfig()
     generator: PlayerConfig
-    discriminator: PlayerConfig
+    discriminator: PlayerConfig | None = None
+    encoder: PlayerConfig | None = None
     latent: LatentConfig = LatentConfig()
     training: TrainingConfig = TrainingConfig()
 
@@ -255,6 +312,25 @@ class RunConfig(Section):
             said = "nothing says" if not ends else f"{' and '.join(ends)} both say"
             raise ValueError(f"training: {said} when the run ends; give one of --images, --minutes, --epochs")
         return self
+
+    @model_validator(mode="after")
+    def _has_its_players(self) -> RunConfig:
+        needed = KINDS[self.game.kind]
+        for name in ("discriminator", "encoder"):
+            if name in needed and getattr(self, name) is None:
+                raise ValueError(f"game.kind {self.game.kind} needs the player {name!r}: give --{name}.network")
+            if name not in needed and getattr(self, name) is not None:
+                raise ValueError(f"game.kind {self.game.kind} has no {name!r}: leave its settings out")
+        return self
+
+    def player(self, name: str) -> PlayerConfig:
+        """The settings of a player that the game has."""
+        found: PlayerConfig = getattr(self, name)
+        return found
+
+    def players(self) -> dict[str, PlayerConfig]:
+        """The settings of every player of the game."""
+        return {name: self.player(name) for name in KINDS[self.game.kind]}
 
     def to_toml(self) -> str:
         """The whole configuration as TOML; `from_toml` gives the same configuration back."""

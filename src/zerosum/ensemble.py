@@ -45,7 +45,7 @@ def train_ensemble(folder: EnsembleFolder, config: RunConfig, display: Display) 
     how = f"one after another: {alone}" if alone else "stacked, for a step of theirs is launches and not work"
     for line in (*reasons, f"members: {how}"):
         display.note(line)
-    write_facts(folder, config, material)
+    write_facts(folder, config, material, game)
     ensemble = Members(folder, config, material, Several(display, config.training.ensemble))
     with Interrupts() as interrupts:
         try:

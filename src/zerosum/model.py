@@ -1,10 +1,9 @@
-"""A released generator: a folder of `config.json` and `model.safetensors` that makes samples anywhere."""
+"""A released model: a folder of `config.json` and `model.safetensors` that makes, or restores, samples anywhere."""
 
 from __future__ import annotations
 
 import json
-from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,128 +11,137 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from zerosum.data import to_pixels
+from zerosum.data import normalise
 from zerosum.errors import RunError, UsageError
 from zerosum.files import about_name, load_tensors, save_tensors, write_folder
 from zerosum.games import Latents, Randomness
+from zerosum.games.labels import told
 from zerosum.games.randomness import share
-from zerosum.networks import build
+from zerosum.networks import Blueprint, CodeDistribution, StyleGenerator
+from zerosum.sampler import AT_ONCE, Sampler, chunks
 
 if TYPE_CHECKING:
-    from PIL.Image import Image as Picture
+    pass
 
 FORMAT = 1
-AT_ONCE = 64
+STYLES = 4096  # from which the mean style is taken
 DTYPES = ("uint8", "uint16", "float32")
 
 
-class Sampler(ABC):
-    """Seeded samples: of one generator, or of an ensemble of them.
-
-    `config` holds `latent` (what `games.Latents` takes), `data` {name, shape, dtype, low, high} and facts about the
-    training; of an ensemble, those of its first member.
-    """
-
-    config: dict[str, Any]
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """(C, H, W) of an image, or (D,) of a point."""
-        return tuple(self.config["data"]["shape"])
-
-    def latents(
-        self, count: int, *, seed: int = 0, first: int = 0, truncation: float = 1.0, code: int | None = None
-    ) -> Tensor:
-        """Latents `first` to `first + count` of a seed, float32 (count, length), their noise scaled by `truncation`.
-
-        `code`: the value that the first categorical code has in all of them; None: each as it is drawn. Raises
-        `UsageError` where there is no such code, or it has no such value.
-        """
-        if count < 0 or first < 0:
-            raise UsageError(f"The count of samples cannot be {min(count, first)}.")
-        latents = Latents(**self.config["latent"])
-        rows = latents.truncated(latents.rows(Randomness(seed, keep=2), "sample", first, count), truncation)
-        if code is None:
-            return rows
-        if not latents.categorical:
-            raise UsageError("This model was trained without a categorical code: leave the code out.")
-        if not 0 <= code < latents.categorical[0]:
-            raise UsageError(f"The code has values 0 to {latents.categorical[0] - 1}, and {code} is none of them.")
-        return latents.with_value(rows, 0, code)
-
-    @abstractmethod
-    def images(
-        self, count: int, *, seed: int = 0, first: int = 0, truncation: float = 1.0, code: int | None = None
-    ) -> Tensor:
-        """What the latents of the same arguments become: float32 (count, C, H, W) in [-1, 1], or points (count, D)."""
-
-    def sample(
-        self,
-        count: int = 1,
-        *,
-        seed: int = 0,
-        truncation: float = 1.0,
-        code: int | None = None,
-        output: str = "array",
-    ) -> np.ndarray | list[Picture]:
-        """Seeded samples: sample *i* of a seed is the same whatever the count.
-
-        Args:
-            count: how many.
-            seed: which ones.
-            truncation: latents are scaled by it; below 1, samples nearer to the common and fewer of the rare.
-            code: the value of the first categorical code, in all of them; None: as drawn.
-            output: "array": in the data's own dtype and range, (N, H, W, C), or float32 (N, D) for points;
-                "pil": a list of `PIL.Image.Image`.
-
-        Raises `UsageError` for pictures of points, an unknown `output`, or a code that the model does not have.
-        """
-        if output not in ("array", "pil"):
-            raise UsageError(f"output is 'array' or 'pil', not {output!r}.")
-        pieces = [
-            self._pixels(self.images(n, seed=seed, first=first, truncation=truncation, code=code))
-            for first, n in _chunks(count)
-        ]
-        array = np.concatenate(pieces) if pieces else self._pixels(self.images(0, seed=seed, code=code))
-        return array if output == "array" else self.pictures(array)
-
-    def _pixels(self, images: Tensor) -> np.ndarray:
-        data = self.config["data"]
-        return to_pixels(images, data["low"], data["high"], np.dtype(data["dtype"]))
-
-    def pictures(self, array: np.ndarray) -> list[Picture]:
-        """`PIL` images of what `sample` returned, 16 bits deep where the data are and Pillow can."""
-        if len(self.shape) != 3:
-            raise UsageError("This run makes points, not pictures: take output='array'.")
-        return [picture(item, self.config["data"]["low"], self.config["data"]["high"]) for item in array]
-
-
 class Model(Sampler):
-    """A generator and what is needed to use it.
+    """The networks of a training and what is needed to use them.
 
-    Its `config` also holds `network` and `arguments`: what `networks.build` takes.
+    Its `config` also holds `networks`: of each, the fields of its `networks.Blueprint`; `codes`: the length of a fitted
+    distribution of codes, if there is one; `variational`: whether an encoder gives means, then log-variances.
     """
 
-    def __init__(self, generator: nn.Module, config: dict[str, Any]) -> None:
-        self.generator = generator.eval()
+    def __init__(self, networks: Mapping[str, nn.Module], config: dict[str, Any]) -> None:
+        self.networks = nn.ModuleDict(dict(networks)).eval()
         self.config = config
 
-    def images(
-        self, count: int, *, seed: int = 0, first: int = 0, truncation: float = 1.0, code: int | None = None
-    ) -> Tensor:
-        """What the latents of the same arguments become, on the CPU."""
-        return self.generate(self.latents(count, seed=seed, first=first, truncation=truncation, code=code))
+    @property
+    def styled(self) -> bool:
+        """Whether truncation is that of styles."""
+        return isinstance(self.generator, StyleGenerator)
+
+    @property
+    def generator(self) -> nn.Module:
+        """Makes samples, of latents; an autoencoder's decoder, of codes."""
+        return self.networks["generator"]
+
+    @property
+    def encodes(self) -> bool:
+        """Whether it has an encoder."""
+        return "encoder" in self.networks
+
+    @property
+    def reconstructs(self) -> bool:
+        """Whether it makes an image of an image: by codes, or by a generator that takes images."""
+        return self.encodes or bool(getattr(self.generator, "takes_images", False))
+
+    def images(self, count: int, *, first: int = 0, **choice: Any) -> Tensor:
+        """What the latents of the same choice become, on the CPU."""
+        return self.generate(*self.drawn(count, first=first, **choice))
 
     @torch.no_grad()
-    def generate(self, latents: Tensor) -> Tensor:
-        """Images float32 (N, C, H, W) in [-1, 1], or points (N, D), of latents (N, length); on the CPU."""
-        device = next(self.generator.parameters()).device
-        pieces = [self.generator(piece.to(device)).float().cpu() for piece in latents.split(AT_ONCE)]
-        return torch.cat(pieces) if pieces else torch.empty(0, *self.shape)
+    def generate(self, latents: Tensor, labels: Tensor | None = None, truncation: float = 1.0) -> Tensor:
+        """Images float32 (N, C, H, W) in [-1, 1], or points (N, D), of latents (N, length) and labels, on the CPU.
+
+        `truncation`: of the styles, w̄ + ψ (w − w̄) for their mean w̄, where the generator has styles (Karras et al. 2019,
+        https://arxiv.org/abs/1812.04948, appendix B); else latents come truncated.
+        """
+        if isinstance(self.generator, StyleGenerator) and truncation != 1:
+            mean = self.generator.styles(
+                Latents(**self.config["latent"]).rows(Randomness(0), "mean style", 0, STYLES).to(self._device)
+            ).mean(0)
+            styles = mean + truncation * (self.generator.styles(latents.to(self._device)) - mean)
+            pieces = [self.generator.synthesise(some).float().cpu() for some in styles.split(AT_ONCE)]
+            return torch.cat(pieces) if len(styles) else torch.empty(0, *self.shape)
+        codes = self.networks["codes"](latents.to(self._device)) if "codes" in self.networks else latents
+        return self._decode(codes, labels)
+
+    def encoded(self, images: Tensor) -> Tensor:
+        """Codes (N, size) of images (N, C, H, W) in [-1, 1], or of points (N, D), on the CPU; a VAE's means.
+
+        Raises `UsageError` where the model has no encoder.
+        """
+        if not self.encodes:
+            raise UsageError("This model has no encoder: take a recipe with one, as vae, vae-gan or bigan.")
+        codes = self._in_pieces(self.networks["encoder"], images)
+        return codes.chunk(2, dim=1)[0] if self.config.get("variational") else codes
+
+    def restored(self, images: Tensor) -> Tensor:
+        """What the model makes of images (N, C, H, W) in [-1, 1], or of points (N, D): of the same shape, on the CPU.
+
+        Raises `UsageError` where it makes samples of latents alone.
+        """
+        if not self.encodes and self.reconstructs:
+            return self._decode(images.flatten(1), None)
+        return self._decode(self.encoded(images), None)
+
+    def encode(self, array: np.ndarray) -> np.ndarray:
+        """Codes float32 (N, size) of data as `sample` gives them: (N, H, W, C) in the data's dtype, or points (N, D).
+
+        Raises `UsageError` for data of another shape or kind, or where the model has no encoder.
+        """
+        return self.encoded(self._normalised(array)).numpy()
+
+    def reconstruct(self, array: np.ndarray) -> np.ndarray:
+        """What the model makes of data as `sample` gives them, in their form; a denoising autoencoder: without noise.
+
+        Raises `UsageError` for data of another shape or kind, or where the model makes samples of latents alone.
+        """
+        return self._pixels(self.restored(self._normalised(array)))
+
+    @property
+    def _device(self) -> torch.device:
+        return next(self.networks.parameters()).device
+
+    def _decode(self, codes: Tensor, labels: Tensor | None) -> Tensor:
+        return self._in_pieces(self.generator, codes, labels) if len(codes) else torch.empty(0, *self.shape)
+
+    @torch.no_grad()
+    def _in_pieces(self, network: nn.Module, rows: Tensor, labels: Tensor | None = None) -> Tensor:
+        pieces = []
+        for first, n in chunks(len(rows)):
+            of_these = None if labels is None else labels[first : first + n].to(self._device)
+            pieces.append(told(network, of_these)(rows[first : first + n].to(self._device)).float().cpu())
+        return torch.cat(pieces)
+
+    def _normalised(self, array: np.ndarray) -> Tensor:
+        data, kind = self.config["data"], np.dtype(self.config["data"]["dtype"])
+        channels_last = (*self.shape[1:], self.shape[0]) if len(self.shape) == 3 else self.shape
+        given = np.asarray(array)
+        if given.shape[1:] != channels_last or given.dtype != kind or not len(given):
+            raise UsageError(
+                f"This model takes {kind} of shape (N, {', '.join(map(str, channels_last))}), as sample() gives, and "
+                f"was given {given.dtype} of shape {given.shape}."
+            )
+        return normalise(torch.from_numpy(given), data["low"], data["high"])
 
     def save(self, folder: Path) -> None:
         """Write the model folder, whole or not at all."""
-        tensors = dict(self.generator.state_dict())
+        tensors = dict(self.networks.state_dict())
         write_folder(folder, lambda inside: save_tensors(inside, "model", tensors, self.config | {"format": FORMAT}))
 
 
@@ -146,47 +154,30 @@ class Ensemble(Sampler):
     def __init__(self, members: Sequence[Model]) -> None:
         self.members = tuple(members)
         self.config = self.members[0].config
-        kinds = {json.dumps([item.config["data"], item.config["latent"]], sort_keys=True) for item in self.members}
+        facts = ([item.config["data"], item.config["latent"], item.classes] for item in self.members)
+        kinds = {json.dumps(fact, sort_keys=True) for fact in facts}
         if len(kinds) > 1:
             raise RunError("The members make samples of different data, or of different latents: they are no ensemble.")
+
+    @property
+    def styled(self) -> bool:
+        """Whether truncation is that of styles: of all members or of none."""
+        return self.members[0].styled
 
     def chosen(self, count: int, *, seed: int = 0, first: int = 0) -> Tensor:
         """The member, as a place in `members`, that makes each of these samples: int64 (count,)."""
         shares = Randomness(seed, keep=2).rows("sample/member", first, count, share(1))[:, 0]
         return (shares.double() * len(self.members)).long()
 
-    def images(
-        self, count: int, *, seed: int = 0, first: int = 0, truncation: float = 1.0, code: int | None = None
-    ) -> Tensor:
+    def images(self, count: int, *, first: int = 0, **choice: Any) -> Tensor:
         """What each latent becomes in the member chosen for it, on the CPU."""
-        latents = self.latents(count, seed=seed, first=first, truncation=truncation, code=code)
-        chosen = self.chosen(count, seed=seed, first=first)
+        latents, labels, psi = self.drawn(count, first=first, **choice)
+        chosen = self.chosen(count, seed=choice.get("seed", 0), first=first)
         made = torch.empty(count, *self.shape)
         for place, member in enumerate(self.members):
             mine = chosen == place
-            made[mine] = member.generate(latents[mine])
+            made[mine] = member.generate(latents[mine], None if labels is None else labels[mine], psi)
         return made
-
-
-def _chunks(count: int) -> Iterator[tuple[int, int]]:
-    for first in range(0, count, AT_ONCE):
-        yield first, min(AT_ONCE, count - first)
-
-
-def picture(item: np.ndarray, low: float, high: float) -> Picture:
-    """A PIL image of one (H, W, C) array of values `low` to `high`: 8 bits, or 16 where it is grey of more."""
-    from PIL import Image
-
-    deep = high > 255 and item.shape[-1] == 1
-    top = 65535 if deep else 255
-    scaled = np.rint((item.astype(np.float64) - low) * (top / (high - low))).clip(0, top)
-    if deep:
-        return Image.fromarray(scaled[..., 0].astype(np.uint16))
-    pixels = scaled.astype(np.uint8)
-    return Image.fromarray(
-        pixels[..., 0] if pixels.shape[-1] == 1 else pixels,
-        {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[pixels.shape[-1]],
-    )
 
 
 def member_folders(run: Path) -> list[Path]:
@@ -234,25 +225,40 @@ def _load_model(folder: Path, device: str) -> Model:
     try:
         if config["format"] != FORMAT:
             raise RunError(f"{folder} has format {config['format']}; this version of zerosum reads {FORMAT}.")
-        generator = _rebuild(config, tensors)
+        networks = _rebuild(config, tensors)
     except (KeyError, TypeError, ValueError, ArithmeticError, RuntimeError, UsageError) as error:
-        raise RunError(f"{folder} does not hold the network its config.json names: {error}") from error
-    return Model(generator.to(device), config)
+        raise RunError(f"{folder} does not hold the networks its config.json names: {error}") from error
+    return Model(dict(networks.to(device).named_children()), config)
 
 
-def _rebuild(config: dict[str, Any], tensors: dict[str, Tensor]) -> nn.Module:
-    """The generator that `config` names, with the weights `tensors`; built without memory first, to compare sizes."""
-    arguments, data = config["arguments"], config["data"]
+def _build(config: dict[str, Any]) -> nn.ModuleDict:
+    """The networks that `config` names, with new weights."""
+    networks = nn.ModuleDict({name: Blueprint(**fields).build() for name, fields in config["networks"].items()})
+    if config.get("codes"):
+        networks["codes"] = CodeDistribution(config["codes"])
+    return networks
+
+
+def _rebuild(config: dict[str, Any], tensors: dict[str, Tensor]) -> nn.ModuleDict:
+    """The networks that `config` names, with the weights `tensors`; built without memory first, to compare sizes."""
+    if not isinstance(config["networks"], dict):
+        raise ValueError("its networks are no table")
+    data, plans = config["data"], [Blueprint(**fields) for fields in config["networks"].values()]
     with torch.device("meta"):
-        declared = build(config["network"], **arguments).state_dict()
+        declared = _build(config).state_dict()
     for name in sorted(declared.keys() | tensors.keys()):
         kept, wanted = tensors.get(name), declared.get(name)
         if kept is None or wanted is None or kept.shape != wanted.shape or kept.dtype != wanted.dtype:
             raise ValueError(f"{name!r} is not of the kind and size that it declares")
-    if Latents(**config["latent"]).length != arguments["latent"] or list(data["shape"]) != list(arguments["shape"]):
-        raise ValueError("latent and data are not those of the network")
+    generator = Blueprint(**config["networks"]["generator"])
+    if Latents(**config["latent"]).length != generator.arguments["latent"]:
+        raise ValueError("the latent is not that of the generator")
+    if any(list(data["shape"]) != list(plan.arguments["shape"]) for plan in plans):
+        raise ValueError("the data are not those of the networks")
+    if generator.classes != len(config.get("classes", ())):
+        raise ValueError("the classes are not those of the generator")
     if data["dtype"] not in DTYPES or not data["low"] < data["high"]:
         raise ValueError("data have no dtype and range that zerosum writes")
-    generator = build(config["network"], **arguments)
-    generator.load_state_dict(tensors)
-    return generator
+    networks = _build(config)
+    networks.load_state_dict(tensors)
+    return networks

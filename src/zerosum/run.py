@@ -5,19 +5,29 @@ from __future__ import annotations
 import json
 import platform
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
-from zerosum.assembly import choose_device, make_game, make_plan, make_state, model_config, resolve
+from zerosum.assembly import choose_device, make_plan, make_state, model_config, resolve
 from zerosum.config import CHANGEABLE, ENDS, RunConfig
-from zerosum.data import GAUSSIAN_COVARIANCE, GAUSSIAN_MEAN, Store, open_data
+from zerosum.data import (
+    GAUSSIAN_COVARIANCE,
+    GAUSSIAN_MEAN,
+    Store,
+    holdout,
+    labelled,
+    open_data,
+    refuse_empty_classes,
+)
 from zerosum.errors import DivergedError, RunError, UsageError, ZerosumError
 from zerosum.files import write_json, write_whole
-from zerosum.games import Generation, Randomness
+from zerosum.games import Game, Randomness
 from zerosum.games.randomness import number_of
+from zerosum.making import latents_of, make_game
 from zerosum.model import Ensemble, Model, load
 from zerosum.networks import is_convolutional
 from zerosum.report import write_report
@@ -27,6 +37,7 @@ from zerosum.training import checkpoint
 from zerosum.training.checkpoint import State
 from zerosum.training.display import Display
 from zerosum.training.engine import Engine
+from zerosum.training.exhibits import Exhibits
 from zerosum.training.feed import Feed
 from zerosum.training.loop import Interrupts, play_on
 from zerosum.training.memory import keep_buffers
@@ -53,10 +64,15 @@ class Run:
 
 @dataclass(frozen=True)
 class Material:
-    """What every member of an ensemble has in common: the data, and the device they train on."""
+    """What every member of an ensemble has in common: the data, and the device they train on.
+
+    `held`: data that are kept from training. `labelled`: of the training's own, those whose labels are shown.
+    """
 
     store: Store
     device: torch.device
+    held: Store | None = None
+    labelled: Store | None = None
 
 
 @dataclass(frozen=True)
@@ -157,9 +173,14 @@ def open_material(config: RunConfig, folder: HeldFolder, display: Display) -> Ma
         rejects_to=folder.path / "rejected.txt",
         progress=display.loading,
     )
-    store = store.standardised() if data.standardise else store
-    refuse_other_data(folder.path, store)
-    return Material(store, device)
+    if data.labels:
+        refuse_empty_classes(store)
+    kept, held = holdout(store, data.holdout, display.loading) if data.holdout else (store, None)
+    few = labelled(kept, data.labelled, display.loading) if data.labelled else None
+    kept = kept.standardised() if data.standardise else kept
+    held, few = (None if part is None else replace(part, low=kept.low, high=kept.high) for part in (held, few))
+    refuse_other_data(folder.path, kept)
+    return Material(kept, device, held, few)
 
 
 def refuse_other_data(path: Path, store: Store) -> None:
@@ -178,11 +199,11 @@ def refuse_other_data(path: Path, store: Store) -> None:
         )
 
 
-def prepare(config: RunConfig, material: Material) -> tuple[Generation, list[str]]:
+def prepare(config: RunConfig, material: Material) -> tuple[Game, list[str]]:
     """The game as its seed makes it, on its device, and why each `auto` of `config`, now replaced, is what it is."""
     store, device = material.store, material.device
     torch.manual_seed(number_of(config.training.seed, "weights"))
-    game = make_game(config, store.shape)
+    game = make_game(config, store.shape, len(store.classes))
     reasons = resolve(config, store, game, device)
     torch.set_num_threads(int(config.training.threads))
     if device.type == "cpu":
@@ -193,9 +214,7 @@ def prepare(config: RunConfig, material: Material) -> tuple[Generation, list[str
     return game, reasons
 
 
-def make_training(
-    folder: RunFolder, config: RunConfig, material: Material, game: Generation, display: Display
-) -> Training:
+def make_training(folder: RunFolder, config: RunConfig, material: Material, game: Game, display: Display) -> Training:
     """Restore the folder's newest checkpoint, if there is one, and write down what the run is made of."""
     store, device = material.store, material.device
     fresh = not folder.config.exists()
@@ -205,12 +224,31 @@ def make_training(
     elif not fresh:
         display.note(f"{folder.path} has no checkpoint yet: beginning anew.")
     history = folder.rewind(state.images)
-    write_facts(folder, config, material)
+    write_facts(folder, config, material, game)
     plan = make_plan(config, store, device)
     seed = config.training.seed
-    feed = Feed(store, Randomness(seed, device), flip=config.data.flip)
-    reporter = Reporter(folder, store, model_config(config, store), history, display, plan, seed)
+    feed = Feed(store, Randomness(seed, device), flip=config.data.flip, labelled=material.labelled)
+    reporter = make_reporter(folder, config, material, game, history, display, plan)
     return Training(folder, state, plan, feed, reporter)
+
+
+def make_reporter(
+    folder: RunFolder,
+    config: RunConfig,
+    material: Material,
+    game: Game,
+    history: list[dict[str, Any]],
+    display: Display,
+    plan: Plan,
+) -> Reporter:
+    """Who writes the folder of a run with these records so far."""
+    store, seed = material.store, config.training.seed
+    about = model_config(config, store, game)
+    shown = Exhibits(
+        folder.samples, store, material.held, latents_of(config), about["classes"], game.corrupted(seed), seed
+    )
+    still = Feed(store, Randomness(seed, material.device), flip=False, labelled=material.labelled)
+    return Reporter(folder, store, material.held, about, shown, still, history, display, plan)
 
 
 def play(training: Training, interrupts: Interrupts) -> Run:
@@ -244,7 +282,7 @@ def _already_done(training: Training, display: Display) -> Run:
     return Run(folder.path, state.images, seconds=state.seconds)
 
 
-def write_facts(folder: HeldFolder, config: RunConfig, material: Material) -> None:
+def write_facts(folder: HeldFolder, config: RunConfig, material: Material, game: Game) -> None:
     """Write config.toml, environment.json and data.json."""
     store, device = material.store, material.device
     write_whole(folder.config, config.to_toml())
@@ -259,7 +297,7 @@ def write_facts(folder: HeldFolder, config: RunConfig, material: Material) -> No
         "platform": platform.platform(),
     }
     write_json(folder.path / "environment.json", environment)
-    about = model_config(config, store)["data"] | {
+    about = model_config(config, store, game)["data"] | {
         "classes": list(store.classes),
         "rejected": len(store.rejected),
         "digest": store.digest,

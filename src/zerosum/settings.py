@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
-from typing import Any, TypeVar
+from types import NoneType
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
@@ -66,11 +67,10 @@ def make_config(recipe: str | Path = "quick", overrides: dict[str, Any] | None =
     if any(f"training.{key}" in overrides for key in ENDS):
         for key in ENDS:
             _table(tables, "training").pop(key, None)
-    if any(player + ".network" in overrides for player in ("generator", "discriminator")):
-        for player in ("generator", "discriminator"):  # another network does not know this one's options
-            new = overrides.get(player + ".network")
-            if new is not None and new != _table(tables, player).get("network"):
-                _table(tables, player).pop("options", None)
+    for player in PLAYERS:  # another network does not know this one's options
+        new = overrides.get(player + ".network")
+        if new is not None and new != _table(tables, player).get("network"):
+            _table(tables, player).pop("options", None)
     for key, value in overrides.items():
         _put(tables, key.replace("-", "_"), value)
     return validate(tables)
@@ -87,6 +87,7 @@ def validate(tables: dict[str, Any]) -> RunConfig:
     return validate_section(RunConfig, tables)
 
 
+PLAYERS = ("generator", "discriminator", "encoder")
 S = TypeVar("S", bound=Section)
 
 
@@ -132,7 +133,10 @@ def known_keys() -> list[str]:
 
 def _keys(section: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
     for name, found in section.model_fields.items():
-        kind = found.annotation
+        sections = [
+            item for item in get_args(found.annotation) if isinstance(item, type) and issubclass(item, BaseModel)
+        ]
+        kind = sections[0] if sections and NoneType in get_args(found.annotation) else found.annotation
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             yield from _keys(kind, f"{prefix}{name}.")
         else:

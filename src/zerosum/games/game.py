@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -13,10 +14,14 @@ from zerosum.games.randomness import Draw
 
 
 class Batch(NamedTuple):
-    """Real data of one turn: `images` float32 (N, C, H, W) in [-1, 1] or points (N, D); `labels` int64 (N,)."""
+    """Real data of one turn: `images` float32 (N, C, H, W) in [-1, 1] or points (N, D); `labels` int64 (N,).
+
+    `labelled`: as many images, of the few whose labels a semi-supervised game may know.
+    """
 
     images: Tensor
     labels: Tensor | None = None
+    labelled: Batch | None = None
 
 
 @dataclass(frozen=True)
@@ -57,8 +62,9 @@ class Game(nn.Module):
     """The networks that play, and the loss of each turn. The loop knows only what stands here."""
 
     turns: tuple[Turn, ...]
+    rehearsed: int = 256  # real images on which a release is prepared
     certain: bool = True  # whether the discriminator's outputs are probabilities, 1 where it is sure
-    released: str  # the submodule that makes samples: it is averaged (EMA), sampled at reports, and shipped
+    released: tuple[str, ...]  # the submodules that are averaged (EMA), looked at in reports, and shipped
 
     def parameters_of(self, player: str) -> Iterable[nn.Parameter]:
         """The parameters that the player's optimizer updates."""
@@ -71,12 +77,35 @@ class Game(nn.Module):
     def stand_alone(self) -> None:
         """From now on a turn may leave nothing in the game for the next: each is compiled by itself."""
 
+    def release(self) -> nn.ModuleDict:
+        """The networks that are shipped, by name, as they are: not copies."""
+        return nn.ModuleDict({name: self.get_submodule(name) for name in self.released})
+
+    def rehearse(self, networks: nn.ModuleDict, batch: Batch, draw: Draw) -> None:
+        """Run released `networks` as they are used in training, so that statistics they keep can be estimated anew."""
+        raise NotImplementedError(f"{type(self).__name__} does not say how its networks are used")
+
+    def prepare_release(self, networks: nn.ModuleDict, batches: Sequence[tuple[Batch, Draw]]) -> None:
+        """What else released `networks` need before they can be shipped; mostly nothing."""
+
+    def corrupted(self, seed: int) -> Callable[[Tensor], Tensor] | None:
+        """What makes of images those that the game's model is to restore, always alike; None: they are as they are."""
+        return None
+
+    def examine(self, batch: Batch) -> dict[str, float]:
+        """Figures of the game as it is, on real images that it may never have trained on; none by itself."""
+        return {}
+
+    def opinions(self, real: Tensor, fake: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        """What is said of each of N real and N generated samples of these labels: named numbers (N,)."""
+        return {}
+
     def forward(self, turn: str, batch: Batch, draw: Draw) -> Loss:
         """`play`, for `torch.func.functional_call`, which calls a module."""
         return self.play(turn, batch, draw)
 
     def sample(self, latent: Tensor, label: Tensor | None = None) -> Tensor:
-        """What the released network makes of latents: images in [-1, 1] or points."""
+        """What the generator makes of latents, and of labels where it takes them: images in [-1, 1] or points."""
         raise NotImplementedError(f"{type(self).__name__} makes no samples")
 
 
@@ -84,3 +113,15 @@ def frozen(network: nn.Module, values: Tensor, **options: Any) -> Any:
     """What `network` makes of `values`, with gradients to its input but none to itself: fewer products backward."""
     fixed = {name: parameter.detach() for name, parameter in network.named_parameters()}
     return functional_call(network, fixed, (values,), options)
+
+
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """The network without dropout and with BatchNorm's running statistics, so that no sample depends on another."""
+    modes = [(layer, layer.training) for layer in network.modules()]
+    network.eval()
+    try:
+        yield
+    finally:
+        for layer, mode in modes:
+            layer.training = mode

@@ -10,7 +10,11 @@ turns the generator draws anew.
 samples and its loss has a slope everywhere, one backward pass serves both: with f_i = D(G(z_i)), the discriminator's
 loss sends a_i·∂f_i/∂x_i to fake i, the generator needs b_i·∂f_i/∂x_i, where a_i and b_i are the derivatives of the two
 losses by the logit f_i. So the gradient that reaches fake i is scaled by b_i / a_i. Where that is the same number for
-all fakes, as in the Wasserstein game, it is right for a discriminator that mixes samples too.
+all fakes, as in the Wasserstein game, it is right for a discriminator that mixes samples, or gives a sample many
+logits, too.
+
+*Labels*: fake i is made for the label of real image i, so that both sides are judged with the same labels, whatever
+their share in the data.
 """
 
 from __future__ import annotations
@@ -19,13 +23,14 @@ import torch
 from torch import Tensor, nn
 
 from zerosum.errors import UsageError
-from zerosum.games.game import Batch, Game, Loss, Turn, frozen
+from zerosum.games.game import Batch, Game, Loss, Turn, evaluating, frozen
 from zerosum.games.information import Information
+from zerosum.games.labels import Classification, told
 from zerosum.games.randomness import Draw, Latents
 from zerosum.games.remedies import Remedies, Replay, in_packs
 from zerosum.games.terms import Penalty, Seen
 from zerosum.losses import AdversarialLoss
-from zerosum.networks import Discriminator, mixes_samples
+from zerosum.networks import feature_count, mixes_samples
 
 APART = " penalties"  # the end of the name of a turn on lazy penalties alone
 
@@ -34,8 +39,8 @@ class Generation(Game):
     """A generator against a discriminator.
 
     Args:
-        generator: latents (N, length) to images (N, C, H, W) or points (N, D).
-        discriminator: images or points, in packs where the remedies say so, to logits.
+        generator: latents (N, length) to images (N, C, H, W) or points (N, D); given labels too where it takes them.
+        discriminator: images or points, in packs where the remedies say so, to logits; likewise.
         loss: what each side minimises.
         penalties: terms added to a player's loss.
         updates: "alternating" or "simultaneous".
@@ -46,6 +51,7 @@ class Generation(Game):
         shape: of a sample, for the buffer of old ones: (C, H, W) or (D,).
         remedies: against collapse.
         lazy_apart: lazy penalties take turns of their own, instead of joining every so many-th turn of their player.
+        classification: the auxiliary classifier of labels (ACGAN), which plays with the discriminator.
         one_pass: simultaneous updates from one judgement of the fakes, with the same dropout for both players; None:
             where there is no dropout and it is exact.
 
@@ -68,6 +74,7 @@ class Generation(Game):
         shape: tuple[int, ...] = (),
         remedies: Remedies | None = None,
         lazy_apart: bool = False,
+        classification: Classification | None = None,
         one_pass: bool | None = None,
     ) -> None:
         super().__init__()
@@ -82,10 +89,11 @@ class Generation(Game):
         self.latents = latents
         self.remedies = remedies or Remedies()
         self.lazy_apart = lazy_apart
-        self.released = "generator"
+        self.released = ("generator",)
         self.certain = not loss.linear
         self.mixes = mixes_samples(discriminator)
-        self.reads_features = bool(self.remedies.information or self.remedies.feature_matching)
+        self.classification = classification
+        self.reads_features = bool(self.remedies.information or self.remedies.feature_matching or classification)
         replay, information = self.remedies.replay, self.remedies.information
         self.replay = Replay(replay, self.remedies.replay_share, shape) if replay else None
         width = feature_count(discriminator) if self.reads_features else 0
@@ -98,14 +106,16 @@ class Generation(Game):
         self._fakes: tuple[int, Tensor] | None = None
 
     def _one_pass(self, wanted: bool | None) -> bool:
-        exact = self.loss.smooth and (self.loss.linear or not self.mixes)
+        one_slope = not self.mixes and not getattr(self.discriminator, "maps", False)
+        exact = self.loss.smooth and (self.loss.linear or one_slope)
         if wanted and not exact:
             raise UsageError(
                 f"game.one_pass: with the loss {self.loss.name!r} and a discriminator that mixes samples (BatchNorm) "
-                "one pass is not exact; leave it out."
+                "or judges patches one pass is not exact; leave it out."
             )
         apart = [penalty.name for penalty in self._penalties if penalty.reads_logits]
         apart += [name for name in ("replay", "feature_matching", "information") if getattr(self.remedies, name)]
+        apart += ["the auxiliary classifier"] if self.classification else []
         if wanted and apart:
             raise UsageError(f"game.one_pass: {' and '.join(apart)} tell the players' passes apart; leave it out.")
         drops = any(isinstance(layer, nn.Dropout) and layer.p > 0 for layer in self.discriminator.modules())
@@ -127,10 +137,11 @@ class Generation(Game):
         return [each for each in self._penalties if self.lazy_apart and each.player == player and each.every > 1]
 
     def parameters_of(self, player: str) -> list[nn.Parameter]:
-        """The player's network; Q of the mutual information plays with the discriminator, whose layers it shares."""
+        """The player's network; what reads the discriminator's features (Q, the classifier) plays with it."""
         own = list(super().parameters_of(player))
-        if player == "discriminator" and self.information is not None:
-            own += self.information.parameters()
+        for reader in (self.information, self.classification):
+            if player == "discriminator" and reader is not None:
+                own += reader.parameters()
         return own
 
     def stand_alone(self) -> None:
@@ -138,25 +149,46 @@ class Generation(Game):
         self.keeps_fakes = False
 
     def sample(self, latent: Tensor, label: Tensor | None = None) -> Tensor:
-        """Images (N, C, H, W) in [-1, 1], or points (N, D), of latents (N, size)."""
-        images: Tensor = self.generator(latent)
+        """Images (N, C, H, W) in [-1, 1], or points (N, D), of latents (N, size) and, where it takes them, labels."""
+        images: Tensor = told(self.generator, label)(latent)
         return images
+
+    def rehearse(self, networks: nn.ModuleDict, batch: Batch, draw: Draw) -> None:
+        """The generator as it is used, on latents of the draw."""
+        told(networks["generator"], batch.labels)(self._latents_of(batch, draw, "latent"))
 
     def play(self, turn: str, batch: Batch, draw: Draw) -> Loss:
         """The loss of one of `turns`."""
         self._tell_noise(draw)
         if turn == "discriminator":
-            return self._discriminator_turn(batch.images, draw)
+            return self._discriminator_turn(batch, draw)
         if turn == "generator":
-            return self._generator_turn(batch.images, draw)
+            return self._generator_turn(batch, draw)
         if turn.endswith(APART):
-            return self._penalties_turn(turn.removesuffix(APART), batch.images, draw)
-        return self._both_shared(batch.images, draw) if self.one_pass else self._both_apart(batch.images, draw)
+            return self._penalties_turn(turn.removesuffix(APART), batch, draw)
+        return self._both_shared(batch, draw) if self.one_pass else self._both_apart(batch, draw)
+
+    @torch.no_grad()
+    def opinions(self, real: Tensor, fake: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        """What the discriminator says of each sample, as a probability, and whether the classifier knows its class."""
+        device = next(self.parameters()).device
+        with evaluating(self.discriminator):
+            labels = labels.to(device)
+            (of_real, _), (of_fake, seen) = (self._features(side.to(device), labels) for side in (real, fake))
+        said = {"D(x)": self.loss.probability(of_real, of_fake), "D(G(z))": self.loss.probability(of_fake, of_real)}
+        said = {name: value.flatten(1).mean(1) if value.dim() > 1 else value for name, value in said.items()}
+        if self.classification is not None:
+            said["recognised"] = (self.classification.logits(seen).argmax(1) == labels).float()
+        return said
 
     # what the discriminator is shown, and what it says
 
-    def _make_fakes(self, draw: Draw, stream: str = "latent") -> Tensor:
-        return self.sample(draw.latents(self.latents, stream))
+    def _latents_of(self, batch: Batch, draw: Draw, stream: str) -> Tensor:
+        """What the generator starts from: drawn, or the batch's own images where it is fed with them."""
+        return batch.images.flatten(1) if self.latents.of_images else draw.latents(self.latents, stream)
+
+    def _make_fakes(self, batch: Batch, draw: Draw, stream: str = "latent") -> Tensor:
+        return self.sample(self._latents_of(batch, draw, stream), batch.labels)
 
     def _tell_noise(self, draw: Draw) -> None:
         for layer in self._told_noise:
@@ -170,38 +202,40 @@ class Generation(Game):
             samples = samples + self.remedies.noise.at(draw.progress) * torch.randn_like(samples)
         return in_packs(samples, self.remedies.pack)
 
-    def _judge(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Logits of real and fake in float32, and features of fake: in one pass, unless a layer would mix the two.
+    def _judge(self, real: Tensor, fake: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Logits of real and fake in float32, and features of both: in one pass, unless a layer would mix the two.
 
         Where no one reads features they are what was given.
         """
         if self.mixes:
-            logits, features = self._features(fake)
-            return self.discriminator(real).float(), logits, features
-        logits, features = self._features(torch.cat((real, fake)))
-        return logits[: len(real)], logits[len(real) :], features[len(real) :]
+            fake_logits, fake_features = self._features(fake, labels)
+            real_logits, real_features = self._features(real, labels)
+            return real_logits, fake_logits, real_features, fake_features
+        logits, features = self._features(torch.cat((real, fake)), labels)
+        return logits[: len(real)], logits[len(real) :], features[: len(real)], features[len(real) :]
 
-    def _features(self, samples: Tensor) -> tuple[Tensor, Tensor]:
+    def _features(self, samples: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
+        judge = told(self.discriminator, labels)
         if not self.reads_features:
-            return self.discriminator(samples).float(), samples
-        logits, features = self.discriminator(samples, features=True)
+            return judge(samples).float(), samples
+        logits, features = judge(samples, features=True)
         return logits.float(), features
 
-    def _judge_for_generator(self, real: Tensor, fake: Tensor, draw: Draw) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def _judge_for_generator(self, batch: Batch, fake: Tensor, draw: Draw) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Logits and features of fake, with gradients to the fakes alone, and of real where the loss needs them.
 
         Both are shown here.
         """
-        fake = self._show(fake, draw)
+        fake, judge = self._show(fake, draw), told(self.discriminator, batch.labels)
         if self.reads_features:
-            fake_logits, fake_features = frozen(self.discriminator, fake, features=True)
+            fake_logits, fake_features = frozen(judge, fake, features=True)
         else:
-            fake_logits, fake_features = frozen(self.discriminator, fake), fake
+            fake_logits, fake_features = frozen(judge, fake), fake
         fake_logits = fake_logits.float()
         if not (self.loss.pairs or self.remedies.feature_matching):
             return fake_logits, fake_features, fake_logits.detach(), fake_features.detach()
         with torch.no_grad():
-            return fake_logits, fake_features, *self._features(self._show(real, draw))
+            return fake_logits, fake_features, *self._features(self._show(batch.images, draw), batch.labels)
 
     # each player's loss
 
@@ -212,24 +246,28 @@ class Generation(Game):
         chance = (draw.shares("flips", 2)[: len(real_logits)],) if self.loss.flips else ()
         return self.loss.discriminator_loss(real_logits, fake_logits, *chance)
 
-    def _discriminator_loss(self, real: Tensor, fake: Tensor, draw: Draw) -> Loss:
+    def _discriminator_loss(self, batch: Batch, fake: Tensor, draw: Draw) -> Loss:
         """The discriminator's side, on samples as they come; no gradient to them."""
-        shown_real = self._show(real, draw)
+        shown_real = self._show(batch.images, draw)
         shown_fake = self._show(fake.detach() if self.replay is None else self.replay.mix(fake.detach(), draw), draw)
-        real_logits, fake_logits, features = self._judge(shown_real, shown_fake)
+        real_logits, fake_logits, real_features, features = self._judge(shown_real, shown_fake, batch.labels)
         loss = self._adversarial(real_logits, fake_logits, draw)
-        seen = Seen(shown_real, shown_fake, real_logits, fake_logits)
+        seen = Seen(shown_real, shown_fake, real_logits, fake_logits, labels=batch.labels)
         parts: dict[str, Tensor] = {}
         total = loss * (self.discriminator_factor * self._scale(draw))
         total = self._with_penalties(self._due("discriminator", draw), total, seen, draw, parts)
         if self.information is not None:
             bound = self.information(features, draw.latents(self.latents)[:, self.latents.size :])
             total = total - self.information.weight * self._scale(draw) * bound
+        if self.classification is not None and batch.labels is not None:
+            of_real, of_fake = (self.classification(each, batch.labels) for each in (real_features, features))
+            parts |= {"classification of real": of_real.detach(), "classification of fake": of_fake.detach()}
+            total = total + self.classification.weight * self._scale(draw) * (of_real + of_fake)
         return Loss(total, {"discriminator": loss.detach()}, parts, self._outputs(real_logits, fake_logits))
 
-    def _generator_loss(self, real: Tensor, fake: Tensor, draw: Draw, stream: str = "latent") -> Loss:
+    def _generator_loss(self, batch: Batch, fake: Tensor, draw: Draw, stream: str = "latent") -> Loss:
         """The generator's side; gradients go to the fakes alone. `stream`: of the latents they were made of."""
-        fake_logits, features, real_logits, real_features = self._judge_for_generator(real, fake, draw)
+        fake_logits, features, real_logits, real_features = self._judge_for_generator(batch, fake, draw)
         adversarial = self.loss.generator_loss(fake_logits, real_logits)
         total = adversarial
         parts: dict[str, Tensor] = {}
@@ -242,9 +280,10 @@ class Generation(Game):
             bound = frozen(self.information, features, codes=codes)
             parts["information"] = bound.detach()
             total = total - self.information.weight * bound
-        total = self._with_penalties(
-            self._due("generator", draw), total * self._scale(draw), draw.latents(self.latents), draw, parts
-        )
+        if self.classification is not None and batch.labels is not None:
+            total = total + self.classification.weight * frozen(self.classification, features, labels=batch.labels)
+        seen = self._seen_by_generator(batch, draw)
+        total = self._with_penalties(self._due("generator", draw), total * self._scale(draw), seen, draw, parts)
         after = self.loss.probability(fake_logits.detach(), real_logits).mean()
         return Loss(total, {"generator": adversarial.detach()}, parts, {"D(G(z)) after": after})
 
@@ -262,16 +301,28 @@ class Generation(Game):
         self,
         penalties: list[Penalty],
         total: Tensor,
-        seen: Seen | Tensor,
+        seen: Seen,
         draw: Draw,
         parts: dict[str, Tensor],
     ) -> Tensor:
         """`total` and what the player's penalties add; their bare values go to `parts`."""
         for penalty in penalties:
-            value = penalty(self.get_submodule(penalty.player), seen, draw)
+            value = penalty(told(self.get_submodule(penalty.player), seen.labels), seen, draw)
             total = total + value * (penalty.factor(draw.progress) * self._scale(draw))
             parts[penalty.name] = value.detach()
         return total
+
+    def _seen_by_generator(self, batch: Batch, draw: Draw) -> Seen:
+        """What the generator's penalties need: the latents."""
+        nothing = batch.images.new_empty(0)
+        return Seen(
+            batch.images,
+            nothing,
+            nothing,
+            nothing,
+            labels=batch.labels,
+            latents=self._latents_of(batch, draw, "latent"),
+        )
 
     def _outputs(self, real_logits: Tensor, fake_logits: Tensor) -> dict[str, Tensor]:
         real_logits, fake_logits = real_logits.detach(), fake_logits.detach()
@@ -282,46 +333,48 @@ class Generation(Game):
 
     # the turns
 
-    def _discriminator_turn(self, real: Tensor, draw: Draw) -> Loss:
+    def _discriminator_turn(self, batch: Batch, draw: Draw) -> Loss:
         if self.keeps_fakes:
-            fake = self._make_fakes(draw)
+            fake = self._make_fakes(batch, draw)
             self._fakes = (draw.first, fake)
         else:
             with torch.no_grad():
-                fake = self._make_fakes(draw)
-        return self._discriminator_loss(real, fake, draw)
+                fake = self._make_fakes(batch, draw)
+        return self._discriminator_loss(batch, fake, draw)
 
-    def _generator_turn(self, real: Tensor, draw: Draw) -> Loss:
+    def _generator_turn(self, batch: Batch, draw: Draw) -> Loss:
         stream = "latent" if self.reuses_fakes else "generator"
         if self._fakes is not None and self._fakes[0] == draw.first:
             fake = self._fakes[1]
         else:
-            fake = self._make_fakes(draw, stream)
+            fake = self._make_fakes(batch, draw, stream)
         self._fakes = None
-        loss = self._generator_loss(real, fake, draw, stream)
+        loss = self._generator_loss(batch, fake, draw, stream)
         if not self.reuses_fakes:
             loss.outputs.clear()  # of other fakes than those before
         return loss
 
-    def _penalties_turn(self, player: str, real: Tensor, draw: Draw) -> Loss:
+    def _penalties_turn(self, player: str, batch: Batch, draw: Draw) -> Loss:
         """The lazy penalties of a player alone, each times what it is lazy by."""
         if player == "discriminator":
             with torch.no_grad():
-                fake = self._show(self._make_fakes(draw), draw)
-            real = self._show(real, draw)
-            seen: Seen | Tensor = Seen(real, fake, *self._judge(real, fake)[:2])
+                fake = self._show(self._make_fakes(batch, draw), draw)
+            real = self._show(batch.images, draw)
+            seen = Seen(real, fake, *self._judge(real, fake, batch.labels)[:2], labels=batch.labels)
         else:
-            seen = draw.latents(self.latents)
+            seen = self._seen_by_generator(batch, draw)
         # A slope need not depend on every parameter (not on the last bias): those then have a gradient of zero.
-        total = sum((value.sum() * 0 for value in self.parameters_of(player)), torch.zeros((), device=real.device))
+        total = sum(
+            (value.sum() * 0 for value in self.parameters_of(player)), torch.zeros((), device=draw.randomness.device)
+        )
         parts: dict[str, Tensor] = {}
         return Loss(self._with_penalties(self._lazy(player), total, seen, draw, parts), parts=parts)
 
-    def _both_apart(self, real: Tensor, draw: Draw) -> Loss:
+    def _both_apart(self, batch: Batch, draw: Draw) -> Loss:
         """Both losses at the same networks, the fakes judged twice."""
-        fake = self._make_fakes(draw)
-        generator = self._generator_loss(real, fake, draw)
-        discriminator = self._discriminator_loss(real, fake, draw)
+        fake = self._make_fakes(batch, draw)
+        generator = self._generator_loss(batch, fake, draw)
+        discriminator = self._discriminator_loss(batch, fake, draw)
         return Loss(
             discriminator.total + generator.total,
             discriminator.losses | generator.losses,
@@ -329,10 +382,10 @@ class Generation(Game):
             discriminator.outputs,
         )
 
-    def _both_shared(self, real: Tensor, draw: Draw) -> Loss:
+    def _both_shared(self, batch: Batch, draw: Draw) -> Loss:
         """Both players' gradients from one pass; see the head of this file."""
-        shown_real, shown_fake = self._show(real, draw), self._show(self._make_fakes(draw), draw)
-        real_logits, fake_logits, _ = self._judge(shown_real, shown_fake)
+        shown_real, shown_fake = self._show(batch.images, draw), self._show(self._make_fakes(batch, draw), draw)
+        real_logits, fake_logits, *_ = self._judge(shown_real, shown_fake, batch.labels)
         r = real_logits.detach().requires_grad_()
         f = fake_logits.detach().requires_grad_()
         generator_loss = self.loss.generator_loss(f, r.detach())
@@ -343,26 +396,18 @@ class Generation(Game):
         # generator hears it in full; D does not notice, for Adam's epsilon is larger by far.
         floor = 1e-12 * b.abs()
         sent = torch.where(a.abs() < floor, floor.copysign(a), a)
-        ratio = torch.nan_to_num(b / sent, nan=0.0) / self.discriminator_factor
+        # One number a sample: over the patches of one it is the same, where they are judged in one pass at all.
+        ratio = (torch.nan_to_num(b / sent, nan=0.0) / self.discriminator_factor).reshape(len(b), -1)[:, 0]
         shown_fake.register_hook(
             lambda gradient: gradient * ratio.to(gradient.dtype).view(-1, *[1] * (gradient.ndim - 1))
         )
         loss = self._adversarial(real_logits, fake_logits, draw)
         loss = loss + ((sent - a) * (fake_logits - f.detach())).sum()  # adds to the slope, and 0 to the value
-        seen = Seen(shown_real, shown_fake.detach(), real_logits, fake_logits, shared=True)
+        seen = Seen(shown_real, shown_fake.detach(), real_logits, fake_logits, shared=True, labels=batch.labels)
         parts: dict[str, Tensor] = {}
         total = loss * (self.discriminator_factor * self._scale(draw))
         total = self._with_penalties(self._due("discriminator", draw), total, seen, draw, parts)
-        total = self._with_penalties(self._due("generator", draw), total, draw.latents(self.latents), draw, parts)
+        by_generator = self._seen_by_generator(batch, draw)
+        total = self._with_penalties(self._due("generator", draw), total, by_generator, draw, parts)
         losses = {"discriminator": loss.detach(), "generator": generator_loss.detach()}
         return Loss(total, losses, parts, self._outputs(real_logits, fake_logits))
-
-
-def feature_count(discriminator: nn.Module) -> int:
-    """How many features a discriminator's body makes; `UsageError` where it has none."""
-    if not isinstance(discriminator, Discriminator):
-        raise UsageError(
-            f"{type(discriminator).__name__} has no body and head, so there are no features to match or to read codes "
-            "from: derive it from zerosum.networks.Discriminator."
-        )
-    return discriminator.width

@@ -19,6 +19,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
+from zerosum.errors import UsageError
+
 BLOCK = 1024
 REACH = 2.0  # how far a sweep takes a continuous code: twice as far as it is drawn
 
@@ -67,7 +69,8 @@ class Latents:
 
     Attributes:
         size: numbers of noise.
-        distribution: of each, "normal" N(0, 1) or "uniform" in [-1, 1].
+        distribution: of each, "normal" N(0, 1) or "uniform" in [-1, 1]; "images": they are no numbers that are drawn,
+            but an image's own.
         categorical: the number of values of each categorical code; a code is a one-hot row, its values equally likely.
         continuous: how many continuous codes, uniform in [-1, 1].
     """
@@ -87,8 +90,17 @@ class Latents:
         """How many of them, the last ones, are codes."""
         return sum(self.categorical) + self.continuous
 
+    @property
+    def of_images(self) -> bool:
+        """Whether the generator is fed with images."""
+        return self.distribution == "images"
+
     def rows(self, randomness: Randomness, stream: str, first: int, count: int) -> Tensor:
-        """Latents `first` to `first + count` of a stream: float32 (count, length)."""
+        """Latents `first` to `first + count` of a stream: float32 (count, length). UsageError where they are images."""
+        if self.of_images:
+            raise UsageError(
+                "This generator is fed with images, so it makes nothing of numbers: give it some with reconstruct()."
+            )
         made = normal if self.distribution == "normal" else uniform
         noise = randomness.rows(f"{stream}/{self.size}/{self.distribution}", first, count, made(self.size))
         if not self.codes:

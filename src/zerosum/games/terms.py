@@ -7,8 +7,8 @@ to turn (LeCam's anchors, the mean path length) is a buffer of the game, so it i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -20,14 +20,16 @@ from zerosum import penalties
 from zerosum.augment import flip_and_shift
 from zerosum.errors import UsageError, nearest
 from zerosum.games.fading import Fading
+from zerosum.games.game import evaluating
 from zerosum.games.randomness import Draw
 
 
 @dataclass
 class Seen:
-    """What a discriminator's turn has at hand: samples (N, …) as they were shown, detached, and its logits (N,).
+    """What a turn has at hand: samples (N, …) as they were shown, detached, and the discriminator's logits (N,).
 
     `shared`: the graph of the logits of fakes leads on to the generator, so that a penalty on them would train it.
+    `latents`: in place of fakes and logits, where the turn is the generator's. `labels`: of real and fake i alike.
     """
 
     real: Tensor
@@ -35,10 +37,12 @@ class Seen:
     real_logits: Tensor
     fake_logits: Tensor
     shared: bool = False
+    labels: Tensor | None = None
+    latents: Tensor | None = None
 
 
 Memory = Mapping[str, Tensor]
-# (network, what was seen, draw, memory, options) to a scalar; on the generator: latents in place of what was seen
+# (network, what was seen, draw, memory, options) to a scalar
 Call = Callable[..., Tensor]
 
 
@@ -61,7 +65,7 @@ class Penalty(nn.Module):
         for key in term.memory:
             self.register_buffer(key, torch.zeros(()))
 
-    def forward(self, network: nn.Module, seen: Seen | Tensor, draw: Draw) -> Tensor:
+    def forward(self, network: nn.Module, seen: Seen, draw: Draw) -> Tensor:
         """The bare value of the penalty; what it remembers moves on."""
         return self._call(network, seen, draw, dict(self.named_buffers()))
 
@@ -113,20 +117,8 @@ def _gradient(
     discriminator: nn.Module, seen: Seen, draw: Draw, memory: Memory, *, one_sided: bool, inference: bool, exact: bool
 ) -> Tensor:
     mix = draw.shares("mix", 1)[: len(seen.real), 0]
-    with _inference(discriminator) if inference else nullcontext():
+    with evaluating(discriminator) if inference else nullcontext():
         return penalties.gradient_penalty(discriminator, seen.real, seen.fake, mix, one_sided=one_sided, exact=exact)
-
-
-@contextmanager
-def _inference(network: nn.Module) -> Iterator[None]:
-    """The network without dropout and with BatchNorm's running statistics, so that no sample depends on another."""
-    modes = [(layer, layer.training) for layer in network.modules()]
-    network.eval()
-    try:
-        yield
-    finally:
-        for layer, mode in modes:
-            layer.training = mode
 
 
 def _dragan(discriminator: nn.Module, seen: Seen, draw: Draw, memory: Memory, *, spread: float) -> Tensor:
@@ -155,7 +147,8 @@ def _lecam(discriminator: nn.Module, seen: Seen, draw: Draw, memory: Memory, *, 
     return penalties.lecam(seen.real_logits, seen.fake_logits, *anchors)
 
 
-def _path_length(generator: nn.Module, latents: Tensor, draw: Draw, memory: Memory, *, decay: float) -> Tensor:
+def _path_length(generator: nn.Module, seen: Seen, draw: Draw, memory: Memory, *, decay: float) -> Tensor:
+    latents = seen.real.new_empty(0) if seen.latents is None else seen.latents
     some = latents[: max(1, len(latents) // 2)]  # half a batch, as published
     with torch.no_grad():
         like = torch.empty_like(generator(some))

@@ -6,7 +6,8 @@ Yazici et al., "The Unusual Effectiveness of Averaging in GAN Training", ICLR 20
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -35,7 +36,7 @@ class Average:
 class Ema(Average):
     """The average of a network's parameters, as a network.
 
-    Buffers are not averaged; `settle` estimates BatchNorm's statistics again for the averaged weights.
+    Buffers are not averaged; `settling` estimates BatchNorm's statistics again for the averaged weights.
     """
 
     def __init__(self, network: nn.Module, half_life: float, ramp: float) -> None:
@@ -43,24 +44,24 @@ class Ema(Average):
         super().__init__(list(self.network.parameters()), list(network.parameters()), half_life, ramp)
 
 
-@torch.no_grad()
-def settle(network: nn.Module, latents: Sequence[Tensor]) -> None:
-    """Estimate every BatchNorm's mean and variance anew, as the plain average over batches of latents.
+@contextmanager
+def settling(network: nn.Module) -> Iterator[None]:
+    """Within it every BatchNorm's mean and variance are estimated anew, as the plain average over what it is shown.
 
     Averaged weights with the statistics of the last weights make mud: the two do not belong together.
-    The network is left in evaluation mode.
+    The network is left in evaluation mode, and the rest of it is in that mode within, too.
     """
     layers = [layer for layer in network.modules() if isinstance(layer, nn.modules.batchnorm._BatchNorm)]
     network.eval()
-    if not layers:
-        return
     momenta = [layer.momentum for layer in layers]
     for layer in layers:
         layer.train()
         layer.reset_running_stats()
         layer.momentum = None  # PyTorch's word for a plain average
-    for batch in latents:
-        network(batch)
-    for layer, momentum in zip(layers, momenta, strict=True):
-        layer.momentum = momentum
-        layer.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for layer, momentum in zip(layers, momenta, strict=True):
+            layer.momentum = momentum
+            layer.eval()

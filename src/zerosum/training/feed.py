@@ -11,10 +11,14 @@ from zerosum.games.randomness import number_of
 
 
 class Feed:
-    """Image *n* of a run is position n mod N of the permutation of epoch n div N: batches run on across epochs."""
+    """Image *n* of a run is position n mod N of the permutation of epoch n div N: batches run on across epochs.
 
-    def __init__(self, store: Store, randomness: Randomness, *, flip: bool) -> None:
+    Where only `labelled` images show their labels, each batch comes with as many of those, in the same kind of order.
+    """
+
+    def __init__(self, store: Store, randomness: Randomness, *, flip: bool, labelled: Store | None = None) -> None:
         self.store = store
+        self._labelled = None if labelled is None else Feed(labelled, randomness, flip=flip)
         self.randomness = randomness
         self.flip = flip
         self._epoch = -1
@@ -45,7 +49,9 @@ class Feed:
             coin = self.randomness.rows("flip", first, count, _coins)
             images = torch.where(coin.view(-1, 1, 1, 1), images.flip(-1), images)
         labels = None if self.store.labels is None else torch.from_numpy(self.store.labels[indices]).to(device)
-        return Batch(images, labels)
+        if self._labelled is None:
+            return Batch(images, labels)
+        return Batch(images, labels, self._labelled.batch(first, count))
 
     def _order_of(self, epoch: int) -> np.ndarray:
         if epoch != self._epoch:

@@ -7,22 +7,21 @@ import math
 from typing import Any
 
 import numpy as np
-from torch import Tensor
+from torch import nn
 
-from zerosum.data import Store, to_pixels
+from zerosum.data import Store
 from zerosum.diagnosis import diagnose
-from zerosum.games import Latents, Randomness
+from zerosum.games import Batch, Draw
 from zerosum.model import Model
 from zerosum.training.checkpoint import State, save
 from zerosum.training.display import Display
-from zerosum.training.ema import settle
+from zerosum.training.ema import settling
+from zerosum.training.exhibits import Exhibits
+from zerosum.training.feed import Feed
 from zerosum.training.plan import Plan
 from zerosum.training.run_folder import RunFolder
-from zerosum.training.samples import grid_shape, spread, write_codes, write_grid, write_points
 
-SETTLING = 256  # latents from which BatchNorm's statistics are estimated again
-POINTS = 1000  # points a report shows
-CODE_ROWS = 20  # at most, in a picture of what codes mean; fewer where images are large
+JUDGED_AT_ONCE = 1000  # held-out images on which a game is examined
 
 
 class Reporter:
@@ -31,39 +30,38 @@ class Reporter:
     Args:
         folder: the run's, held.
         store: the data.
+        held: data that are kept from training, if any.
         model_config: what `Model` needs besides the facts of the moment.
+        exhibits: what every report shows.
+        feed: from where real images are taken to estimate BatchNorm's statistics, in batches of the plan's size.
         history: the records so far.
         display: where it is shown.
-        plan: how much at a time; BatchNorm's statistics are estimated from batches of that size.
-        seed: of the latents that every report shows.
+        plan: how much at a time.
     """
 
     def __init__(
         self,
         folder: RunFolder,
         store: Store,
+        held: Store | None,
         model_config: dict[str, Any],
+        exhibits: Exhibits,
+        feed: Feed,
         history: list[dict[str, Any]],
         display: Display,
         plan: Plan,
-        seed: int,
     ) -> None:
         self.folder, self.store, self.model_config = folder, store, model_config
-        self.history, self.display, self.plan, self.seed = history, display, plan, seed
-        count = POINTS if store.is_points else math.prod(grid_shape(store.shape))
-        picks = np.random.Generator(np.random.Philox(key=seed)).permutation(len(store))
-        self.real = store.gather(np.resize(picks, count)).numpy()
-        self.count = count
-        self._real_spread = spread(self.real)
-        self._latent = Latents(**model_config["latent"])
+        self.exhibits, self.feed = exhibits, feed
+        self.history, self.display, self.plan = history, display, plan
+        self._held = (
+            None if held is None else Feed(held, feed.randomness, flip=False).batch(0, min(len(held), JUDGED_AT_ONCE))
+        )
         self._released: Model | None = None
 
     def begin(self, state: State) -> None:
         """Before the first step: real samples, and what the untrained generator makes."""
-        if self.store.is_points:
-            write_points(self.folder.samples / "real.json", self.real)
-        else:
-            write_grid(self.folder.samples / "real.png", self.real, self.store.low, self.store.high)
+        self.exhibits.write_real()
         if not self.history and state.images == 0:
             self._samples(state)
         self.folder.status("running", "training", state.images, state.seconds)
@@ -90,56 +88,60 @@ class Reporter:
         if self.store.is_points:
             covariance = np.atleast_2d(np.cov(samples, rowvar=False))
             record["points"] = {"mean": samples.mean(axis=0).tolist(), "covariance": covariance.tolist()}
-        diversity = spread(samples) / self._real_spread if self._real_spread > 0 else None
+        record |= self._judged(state, samples)
+        diversity = self.exhibits.diversity(samples)
         record["health"] = diagnose([*self.history, record], diversity, certain=state.game.certain)
         self.history.append(record)
         self.folder.append(record)
         self.folder.status("running", record["health"], state.images, state.seconds)
         self.display.report(record)
 
+    def _judged(self, state: State, samples: np.ndarray) -> dict[str, Any]:
+        """Figures of the model and of the game as they are now, whole and by class, where there are any."""
+        with self.plan.autocasting():
+            figures = self.exhibits.figures(self.model(state))
+            if self._held is not None:
+                figures |= state.game.examine(self._held)
+            classes = self.exhibits.by_class(state.game, samples)
+        return {name: table for name, table in (("figures", figures), ("classes", classes)) if table}
+
     def checkpoint(self, state: State) -> None:
-        """Save the state, and release the generator as it is now."""
+        """Save the state, and release the model as it is now."""
         save(self.folder.checkpoints, state)
         self.model(state).save(self.folder.path / "model")
 
     def model(self, state: State) -> Model:
-        """The generator as it would be shipped now: the average with statistics of its own, if there is one.
+        """The networks as they would be shipped now: the averages with statistics of their own, if there are any.
 
         BatchNorm's running statistics lag behind weights that still move, averaged or not: both make mud.
         """
-        source = state.game.get_submodule(state.game.released) if state.ema is None else state.ema.network
         if self._released is not None and self._released.config["images"] == state.images:
             return self._released  # a report and a checkpoint often come together
-        generator = copy.deepcopy(source)
+        source = state.game.release() if state.ema is None else state.ema.network
+        networks = nn.ModuleDict(dict(copy.deepcopy(source).named_children()))
+        batches = self._rehearsals(state)
         with self.plan.autocasting():
-            settle(generator, self._latents("settle", SETTLING).split(max(self.plan.batch, 2)))
-        facts = {"images": state.images, "parameters": sum(p.numel() for p in generator.parameters())}
-        self._released = Model(generator, self.model_config | facts)
+            with settling(networks):
+                for batch, draw in batches if _keeps_statistics(networks) else ():
+                    state.game.rehearse(networks, batch, draw)
+            state.game.prepare_release(networks, batches)
+        facts = {"images": state.images, "parameters": sum(p.numel() for p in networks["generator"].parameters())}
+        self._released = Model(dict(networks.items()), self.model_config | facts)
         return self._released
 
-    def _latents(self, stream: str, count: int) -> Tensor:
-        return self._latent.rows(Randomness(self.seed, keep=2), stream, 0, count).to(self.plan.device)
+    def _rehearsals(self, state: State) -> list[tuple[Batch, Draw]]:
+        """The same real images and draws at every report, as many as the game asks for."""
+        at_once = max(self.plan.batch, 2)
+        return [
+            (self.feed.batch(first, at_once), Draw(self.feed.randomness, first, at_once, at_once, 0))
+            for first in range(0, state.game.rehearsed, at_once)
+        ]
 
     def _samples(self, state: State) -> np.ndarray:
         """Samples of the same latents as at every report, written and returned."""
         with self.plan.autocasting():
-            made = self.model(state).generate(self._latents("report", self.count))
-        name = f"{state.images:09d}"
-        if self.store.is_points:
-            points = to_pixels(made, self.store.low, self.store.high, np.dtype(np.float32))
-            write_points(self.folder.samples / f"{name}.json", points)
-            return points
-        pixels = to_pixels(made, self.store.low, self.store.high, self.store.values.dtype)
-        write_grid(self.folder.samples / f"{name}.png", pixels, self.store.low, self.store.high)
-        if self._latent.codes:
-            self._codes(state)
-        return pixels
+            return self.exhibits.samples(self.model(state), state.images)
 
-    def _codes(self, state: State) -> None:
-        """What the codes mean now; only the newest picture is kept."""
-        rows, columns = grid_shape(self.store.shape)
-        sweep = self._latent.sweep(Randomness(self.seed, keep=2), "codes", columns, most=CODE_ROWS * rows // 8)
-        with self.plan.autocasting():
-            made = self.model(state).generate(sweep.latents.to(self.plan.device))
-        pixels = to_pixels(made, self.store.low, self.store.high, self.store.values.dtype)
-        write_codes(self.folder.samples / "codes.png", pixels, self.store.low, self.store.high, sweep)
+
+def _keeps_statistics(networks: nn.Module) -> bool:
+    return any(isinstance(layer, nn.modules.batchnorm._BatchNorm) for layer in networks.modules())

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from zerosum.errors import UsageError
 from zerosum.files import disk_errors, write_json, write_whole
-from zerosum.games.randomness import Sweep
-from zerosum.model import Sampler, picture
+from zerosum.sampler import Sampler, picture
 
 WRITABLE = {
     ".png": "PNG",
@@ -38,28 +39,29 @@ def tile(images: np.ndarray, rows: int, columns: int) -> np.ndarray:
     return grid.transpose(0, 2, 1, 3, 4).reshape(rows * height, columns * width, channels)
 
 
-def write_grid(path: Path, images: np.ndarray, low: float, high: float) -> None:
-    """Write `path` (.png) of (N, H, W, C) values `low` to `high`, N as `grid_shape` has it, as 8-bit tiles.
+def write_grid(path: Path, images: np.ndarray, low: float, high: float, columns: int, labels: Sequence[str]) -> None:
+    """Write `path` (.png) of (N, H, W, C) values `low` to `high` as 8-bit tiles, N a number of whole rows.
 
-    The geometry goes to grid.json beside it.
+    The geometry, and what each row shows (`labels`; none where rows mean nothing), go to grid.json beside it.
     """
-    rows, columns = grid_shape((images.shape[3], *images.shape[1:3]))
-    _write_tiles(path, images, low, high, rows, columns)
     height, width, channels = images.shape[1:]
-    facts = {"rows": rows, "columns": columns, "height": height, "width": width, "channels": channels}
+    rows = len(images) // columns
+    _write_tiles(path, images, low, high, rows, columns)
+    facts: dict[str, Any] = {"rows": rows, "columns": columns, "height": height, "width": width, "channels": channels}
     if not (path.parent / "grid.json").exists():
-        write_json(path.parent / "grid.json", facts)
+        write_json(path.parent / "grid.json", facts | ({"labels": list(labels)} if labels else {}))
 
 
-def write_codes(path: Path, images: np.ndarray, low: float, high: float, sweep: Sweep) -> None:
-    """Write `path` (.png) of what a sweep's latents became, (N, H, W, C) values `low` to `high`, as 8-bit tiles.
+def write_rows(path: Path, images: np.ndarray, low: float, high: float, labels: Sequence[str]) -> None:
+    """Write `path` (.png) of (N, H, W, C) values `low` to `high` as 8-bit tiles, a row for each of `labels`.
 
-    The geometry and the labels of the rows go to a .json beside it.
+    The geometry and the labels go to a .json beside it.
     """
     height, width = images.shape[1:3]
-    facts = {"columns": sweep.columns, "height": height, "width": width, "labels": sweep.labels}
+    columns = len(images) // len(labels)
+    facts = {"columns": columns, "height": height, "width": width, "labels": list(labels)}
     write_json(path.with_suffix(".json"), facts)
-    _write_tiles(path, images, low, high, len(sweep.labels), sweep.columns)
+    _write_tiles(path, images, low, high, len(labels), columns)
 
 
 def _write_tiles(path: Path, images: np.ndarray, low: float, high: float, rows: int, columns: int) -> None:
@@ -94,15 +96,22 @@ def sheet(pictures: list[Image.Image]) -> Image.Image:
 
 
 def save_samples(
-    model: Sampler, out: Path, count: int, *, seed: int, truncation: float, code: int | None = None
+    model: Sampler,
+    out: Path,
+    count: int,
+    *,
+    seed: int,
+    truncation: float,
+    code: int | None = None,
+    label: int | str | None = None,
 ) -> None:
     """Draw `count` samples into `out`: an image file as one sheet, `.npy` as an array, or a folder, a file each.
 
     Raises `UsageError` where points are asked for as pictures, the file's ending is no picture's, or the model has no
-    such code.
+    such code or label.
     """
     suffix = out.suffix.lower()
-    array = np.asarray(model.sample(count, seed=seed, truncation=truncation, code=code))
+    array = np.asarray(model.sample(count, seed=seed, truncation=truncation, code=code, label=label))
     if suffix == ".npy":
         buffer = io.BytesIO()
         np.save(buffer, array, allow_pickle=False)

@@ -122,8 +122,7 @@ class Stacked(Engine):
         if not emas:
             return None
         averages = stack_in_place([list(ema.network.parameters()) for ema in emas])
-        prefix = f"{self.state.game.released}."
-        sources = [self._parameters[prefix + name].detach() for name, _ in emas[0].network.named_parameters()]
+        sources = [self._parameters[name].detach() for name, _ in emas[0].network.named_parameters()]
         return Average(averages, sources, emas[0].half_life, emas[0].ramp)
 
     def step(self, feed: Feed, progress: float) -> None:

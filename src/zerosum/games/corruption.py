@@ -1,0 +1,44 @@
+"""What is done to images so that a game can learn to undo it: a denoising autoencoder's noise.
+
+Vincent et al., "Stacked Denoising Autoencoders", JMLR 2010, section 3.3: additive Gaussian noise, masking noise, and
+salt-and-pepper noise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+BLACK, WHITE = -1.0, 1.0
+
+
+@dataclass(frozen=True)
+class Corruption:
+    """A kind of noise.
+
+    Attributes:
+        kind: "gaussian", N(0, strength²) on every number; "masking", a share of the pixels is black; "salt-and-pepper",
+            a share of the pixels is black or white, each as often. A pixel is met in all of its channels.
+        strength: the deviation, where images are in [-1, 1], or the share.
+    """
+
+    kind: str
+    strength: float
+
+    def apply(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Images (N, C, H, W) with noise, in [-1, 1] still, or points (N, D), of which every number is a pixel.
+
+        `generator`: PyTorch's own where None.
+        """
+        if self.kind == "gaussian":
+            noise = torch.randn(images.shape, generator=generator, device=images.device)
+            noisy = images + self.strength * noise
+            return noisy.clamp(BLACK, WHITE) if images.dim() == 4 else noisy
+        pixels = (len(images), 1, *images.shape[2:]) if images.dim() == 4 else images.shape
+        chance = torch.rand(pixels, generator=generator, device=images.device)
+        if self.kind == "masking":
+            return torch.where(chance < self.strength, BLACK if images.dim() == 4 else 0.0, images)
+        pepper, salt = chance < self.strength / 2, chance > 1 - self.strength / 2
+        return torch.where(salt, WHITE, torch.where(pepper, BLACK, images))

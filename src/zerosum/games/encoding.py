@@ -1,0 +1,252 @@
+"""Adversarial games with an encoder: VAE-GAN, BiGAN, and the adversarial autoencoder.
+
+Each has an encoder E, a generator G (the decoder) and a discriminator D, and any loss for D with any penalty.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+import torch
+from torch import Tensor, nn
+
+from zerosum.games.game import Batch, Game, Loss, Turn, frozen
+from zerosum.games.randomness import Draw, Latents
+from zerosum.games.reconstruction import Restoring
+from zerosum.games.terms import Penalty, Seen
+from zerosum.likelihoods import get_cost, normal_divergence, reparameterised
+from zerosum.losses import AdversarialLoss
+from zerosum.networks import mixes_samples
+
+
+class EncodingGame(Game):
+    """What the three share: the players, the discriminator's turn, and how released networks are used.
+
+    Args:
+        encoder: samples (N, …) to codes (N, size), or (N, 2·size): means, then log-variances.
+        generator: codes (N, size) to samples.
+        discriminator: what is judged to logits (N,), or maps of them.
+        loss: the adversarial one.
+        penalties: added to the discriminator's loss.
+        latents: the codes that are drawn.
+        rules: what a restored sample costs.
+    """
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        generator: nn.Module,
+        discriminator: nn.Module,
+        *,
+        loss: AdversarialLoss,
+        penalties: tuple[Penalty, ...] = (),
+        latents: Latents,
+        rules: Restoring,
+    ) -> None:
+        super().__init__()
+        self.encoder, self.generator, self.discriminator = encoder, generator, discriminator
+        self.loss, self.latents, self.rules = loss, latents, rules
+        self.penalties = nn.ModuleDict({penalty.name: penalty for penalty in penalties})
+        self._penalties = penalties
+        self._mixes = mixes_samples(discriminator)
+        self.certain = not loss.linear
+        self.released = ("encoder", "generator")
+
+    def sample(self, latent: Tensor, label: Tensor | None = None) -> Tensor:
+        """Samples of latents (N, size)."""
+        made: Tensor = self.generator(latent)
+        return made
+
+    @abstractmethod
+    def rehearse(self, networks: nn.ModuleDict, batch: Batch, draw: Draw) -> None:
+        """Run the encoder and the generator as they are used in training."""
+
+    def _judge(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits of both in float32, in one pass unless a layer would mix them."""
+        if self._mixes:
+            return self.discriminator(real).float(), self.discriminator(fake).float()
+        logits = self.discriminator(torch.cat((real, fake))).float()
+        return logits[: len(real)], logits[len(real) :]
+
+    def _discriminator_loss(self, real: Tensor, fake: Tensor, draw: Draw) -> Loss:
+        """The discriminator's side on `real` and as many `fake`; no gradient to them."""
+        real, fake = real.detach(), fake.detach()
+        real_logits, fake_logits = self._judge(real, fake)
+        chance = (draw.shares("flips", 2)[: len(real)],) if self.loss.flips else ()
+        loss = self.loss.discriminator_loss(real_logits, fake_logits, *chance)
+        total, parts = loss, {}
+        for penalty in self._penalties:
+            if draw.turn % penalty.every == 0:
+                value = penalty(self.discriminator, Seen(real, fake, real_logits, fake_logits), draw)
+                total = total + penalty.factor(draw.progress) * value
+                parts[penalty.name] = value.detach()
+        said = {
+            "D(x)": self.loss.probability(real_logits.detach(), fake_logits.detach()).mean(),
+            "D(G(z)) before": self.loss.probability(fake_logits.detach(), real_logits.detach()).mean(),
+        }
+        return Loss(total, {"discriminator": loss.detach()}, parts, said)
+
+    def _drawn(self, draw: Draw, stream: str = "latent") -> Tensor:
+        return draw.latents(self.latents, stream)
+
+
+class VaeGan(EncodingGame):
+    """Larsen et al., "Autoencoding beyond pixels using a learned similarity metric", ICML 2016.
+
+    https://arxiv.org/abs/1512.09300, algorithm 1: with x̃ = G(E(x)), x_p = G(z_p), z_p ~ N(0, I), and D_l the
+    discriminator's features,
+
+        L_prior = KL(q(z|x) ‖ N(0, I)),   L_like = ½ ‖D_l(x) − D_l(x̃)‖²  (−log of a normal density of variance 1),
+        E minimises L_prior + L_like;  G minimises γ L_like + its adversarial loss on x̃ and x_p;  D tells x from both.
+
+    γ is the rules' `weight`; β multiplies L_prior. The players take turns of their own, as their losses differ.
+    """
+
+    def __init__(self, *networks: nn.Module, **options: object) -> None:
+        super().__init__(*networks, **options)  # type: ignore[arg-type]
+        self.turns = (Turn("discriminator"), Turn("generator", shows=False), Turn("encoder", shows=False))
+
+    def play(self, turn: str, batch: Batch, draw: Draw) -> Loss:
+        """The loss of one of `turns`."""
+        mean, log_variance = self.encoder(batch.images).float().chunk(2, dim=1)
+        codes = reparameterised(mean, log_variance, draw.latents(Latents(self.latents.size), "code"))
+        if turn == "encoder":
+            restored = self.generator(codes)
+            likeness, _ = self._likeness(batch.images, restored)
+            divergence = normal_divergence(mean, log_variance).mean()
+            total = self.rules.beta_at(draw.progress) * divergence + likeness
+            return Loss(total, {"encoder": total.detach()}, {"divergence": divergence.detach()})
+        # One pass, so that BatchNorm sees restored and drawn codes together.
+        fakes = self.generator(torch.cat((codes.detach(), self._drawn(draw))))
+        if turn == "discriminator":
+            restored, drawn = fakes.detach().chunk(2)
+            return self._tell(batch.images, restored, drawn, draw)
+        restored, drawn = fakes.chunk(2)
+        likeness, of_restored = self._likeness(batch.images, restored)
+        of_drawn = frozen(self.discriminator, drawn).float()
+        with torch.no_grad():
+            real_logits = self.discriminator(batch.images).float() if self.loss.pairs else of_drawn.detach()
+        against = [self.loss.generator_loss(logits, real_logits) for logits in (of_restored, of_drawn)]
+        adversarial = sum(against, torch.zeros((), device=likeness.device)) / 2
+        total = self.rules.weight * likeness + adversarial
+        return Loss(total, {"generator": adversarial.detach()}, {"likeness": likeness.detach()})
+
+    def _tell(self, real: Tensor, restored: Tensor, drawn: Tensor, draw: Draw) -> Loss:
+        """The discriminator's loss, half of it on restored and half on drawn samples; penalties on the latter."""
+        loss = self._discriminator_loss(real, drawn, draw)
+        real_logits, logits = self._judge(real, restored)
+        of_restored = self.loss.discriminator_loss(
+            real_logits, logits, *((draw.shares("flips", 2)[: len(real)],) if self.loss.flips else ())
+        )
+        loss.total = loss.total - loss.losses["discriminator"] / 2 + of_restored / 2
+        return loss
+
+    def _likeness(self, wanted: Tensor, made: Tensor) -> tuple[Tensor, Tensor]:
+        """½ ‖D_l(x) − D_l(x̃)‖² a sample, with gradients to what was made alone; and its logits."""
+        logits, features = frozen(self.discriminator, made, features=True)
+        with torch.no_grad():
+            _, target = self.discriminator(wanted, features=True)
+        return (features.float() - target.float()).square().sum(1).mean() / 2, logits.float()
+
+    def rehearse(self, networks: nn.ModuleDict, batch: Batch, draw: Draw) -> None:
+        """Codes of real samples and drawn ones, decoded together."""
+        mean, log_variance = networks["encoder"](batch.images).float().chunk(2, dim=1)
+        codes = reparameterised(mean, log_variance, draw.latents(Latents(self.latents.size), "code"))
+        networks["generator"](torch.cat((codes, self._drawn(draw))))
+
+
+class BiGan(EncodingGame):
+    """Donahue, Krähenbühl & Darrell, "Adversarial Feature Learning", ICLR 2017, https://arxiv.org/abs/1605.09782.
+
+    The same as Dumoulin et al., "Adversarially Learned Inference", https://arxiv.org/abs/1606.00704, with an encoder
+    that draws nothing. D judges pairs, (x, E(x)) as real and (G(z), z) as generated (equation 3); E and G together
+    minimise what D would with the two exchanged (equation 9 of the former).
+
+    The discriminator takes pairs as flat rows: `OfPairs`.
+    """
+
+    def __init__(self, *networks: nn.Module, **options: object) -> None:
+        super().__init__(*networks, **options)  # type: ignore[arg-type]
+        self.turns = (Turn("discriminator"), Turn("generator", ("generator", "encoder"), shows=False))
+
+    def play(self, turn: str, batch: Batch, draw: Draw) -> Loss:
+        """The loss of one of `turns`."""
+        latents = self._drawn(draw)
+        made, codes = self.generator(latents), self.encoder(batch.images)
+        real, fake = _pairs(batch.images, codes), _pairs(made, latents)
+        if turn == "discriminator":
+            return self._discriminator_loss(real, fake, draw)
+        if self._mixes:
+            real_logits, fake_logits = (frozen(self.discriminator, side).float() for side in (real, fake))
+        else:
+            real_logits, fake_logits = frozen(self.discriminator, torch.cat((real, fake))).float().chunk(2)
+        chance = (draw.shares("flips", 2)[: len(real)],) if self.loss.flips else ()
+        loss = self.loss.discriminator_loss(fake_logits, real_logits, *chance)
+        after = self.loss.probability(fake_logits.detach(), real_logits.detach()).mean()
+        return Loss(loss, {"generator": loss.detach()}, outputs={"D(G(z)) after": after})
+
+    def rehearse(self, networks: nn.ModuleDict, batch: Batch, draw: Draw) -> None:
+        """Each on what it is given: real samples, and latents."""
+        networks["encoder"](batch.images)
+        networks["generator"](self._drawn(draw))
+
+
+class AdversarialAutoencoder(EncodingGame):
+    """Makhzani et al., "Adversarial Autoencoders", 2016, https://arxiv.org/abs/1511.05644, section 2.
+
+    First encoder and decoder restore samples; then D tells codes drawn from the prior from E(x), and E makes its codes
+    such that D takes them for drawn ones.
+    """
+
+    def __init__(self, *networks: nn.Module, **options: object) -> None:
+        super().__init__(*networks, **options)  # type: ignore[arg-type]
+        self._cost = get_cost(self.rules.cost)
+        self.turns = (
+            Turn("reconstruction", ("encoder", "generator")),
+            Turn("discriminator", shows=False),
+            Turn("encoder", shows=False),
+        )
+
+    def play(self, turn: str, batch: Batch, draw: Draw) -> Loss:
+        """The loss of one of `turns`."""
+        codes = self.encoder(batch.images).float()
+        if turn == "reconstruction":
+            error = self._cost(batch.images, self.generator(codes).float()).mean() / batch.images[0].numel()
+            return Loss(self.rules.weight * error, {"reconstruction": error.detach()})
+        drawn = self._drawn(draw)
+        if turn == "discriminator":
+            return self._discriminator_loss(drawn, codes, draw)
+        logits = frozen(self.discriminator, codes).float()
+        with torch.no_grad():
+            of_drawn = self.discriminator(drawn).float() if self.loss.pairs else logits.detach()
+        loss = self.loss.generator_loss(logits, of_drawn)
+        after = self.loss.probability(logits.detach(), of_drawn).mean()
+        return Loss(loss, {"encoder": loss.detach()}, outputs={"D(G(z)) after": after})
+
+    def rehearse(self, networks: nn.ModuleDict, batch: Batch, draw: Draw) -> None:
+        """Encode and decode real samples."""
+        networks["generator"](networks["encoder"](batch.images))
+
+
+def _pairs(samples: Tensor, codes: Tensor) -> Tensor:
+    """Samples (N, …) and codes (N, size) as flat rows, the samples' numbers first."""
+    return torch.cat((samples.flatten(1).float(), codes.float()), dim=1)
+
+
+class OfPairs(nn.Module):
+    """A discriminator of (sample, code) that takes both as one flat row, so that penalties need not know of pairs.
+
+    Args:
+        network: samples of `shape` and codes (N, size) to logits.
+        shape: of a sample.
+    """
+
+    def __init__(self, network: nn.Module, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.network, self.shape = network, shape
+
+    def forward(self, pairs: Tensor) -> Tensor:
+        """Rows (N, C·H·W + size) to logits (N,)."""
+        numbers = torch.Size(self.shape).numel()
+        logits: Tensor = self.network(pairs[:, :numbers].reshape(-1, *self.shape), pairs[:, numbers:])
+        return logits

@@ -1,0 +1,167 @@
+"""Settings that make no sense together, refused in words that name the remedy, before training starts."""
+
+from __future__ import annotations
+
+from zerosum.config import PlayerConfig, RunConfig
+from zerosum.errors import UsageError
+from zerosum.games import term_of
+
+
+def refuse_nonsense(config: RunConfig, classes: int) -> None:
+    """Raise `UsageError`, with the remedy, for settings that make no sense together, or for data of so many classes."""
+    game = config.game
+    for name, player in config.players().items():
+        if name != "discriminator" and (player.spectral or player.clip or player.minibatch != "none"):
+            raise UsageError(f"{name}.spectral, .clip and .minibatch are for a discriminator; leave them out.")
+        if player.minibatch == "none" and player.minibatch_options:
+            raise UsageError(f"{name}.minibatch_options without a layer: give --discriminator.minibatch with it.")
+    refuse_lone_labels(config, classes)
+    refuse_encoding(config)
+    refuse_semi_supervised(config, classes)
+    if game.updates == "simultaneous" and game.discriminator_turns > 1:
+        raise UsageError(
+            "Several discriminator turns need --game.updates alternating: simultaneous ones come in pairs."
+        )
+    if game.one_pass is True and game.updates == "alternating":
+        raise UsageError("game.one_pass is a way of --game.updates simultaneous: give that too, or leave it out.")
+    refuse_lone_remedies(config)
+    refuse_lazy_apart(config)
+    if config.discriminator is not None:
+        refuse_lone_critic(config, config.discriminator)
+
+
+def refuse_lone_critic(config: RunConfig, discriminator: PlayerConfig) -> None:
+    """Raise `UsageError` for a critic without a constraint on its slopes, or with two."""
+    game = config.game
+    if discriminator.clip and game.penalties:
+        names = ", ".join(game.penalties)
+        raise UsageError(f"Weight clipping and the penalty {names} constrain the same slopes: take one of the two.")
+    if game.loss == "wasserstein" and not (game.penalties or discriminator.clip or discriminator.spectral):
+        raise UsageError(
+            "A Wasserstein critic without a constraint grows without end: add --game.penalties.gradient.weight 10, "
+            "--discriminator.clip 0.01 or --discriminator.spectral."
+        )
+
+
+def refuse_lone_labels(config: RunConfig, classes: int) -> None:
+    """Raise `UsageError` where a game is to know labels and the data tell none, or one side alone would know them."""
+    asked = config.game.labels
+    if not asked.any:
+        return
+    if config.game.kind != "generation":
+        raise UsageError(f"game.labels: the game {config.game.kind!r} takes no labels; leave them out.")
+    if not config.data.labels or not classes:
+        raise UsageError("game.labels needs data with labels: give --data.labels true too, or leave game.labels out.")
+    if "none" in (asked.generator, asked.discriminator):
+        raise UsageError(
+            "game.labels: a player that knows labels needs one that does too: give both game.labels.generator "
+            "(concatenate or normalise) and game.labels.discriminator (concatenate, projection or auxiliary)."
+        )
+    remedies = config.game.remedies
+    if remedies.pack > 1 or remedies.replay.size:
+        raise UsageError("A pack, or an old fake, has not the label of the image beside it: leave out pack and replay.")
+
+
+def refuse_encoding(config: RunConfig) -> None:
+    """Raise `UsageError` for what a game with an encoder does not do."""
+    game, kind = config.game, config.game.kind
+    if config.encoder is None:
+        return
+    variational, asked = kind == "vae-gan", game.reconstruction
+    if kind != "reconstruction" and asked.variational != variational:
+        raise UsageError(f"game.reconstruction.variational: the game {kind!r} has it {str(variational).lower()}.")
+    if kind != "reconstruction" and asked.corruption != "none":
+        raise UsageError("game.reconstruction.corruption: noise is for game.kind reconstruction; leave it out.")
+    if config.latent.categorical or config.latent.continuous:
+        raise UsageError(
+            f"latent.categorical and .continuous: the game {kind!r} has no codes of that kind; leave them out."
+        )
+    if kind in ("reconstruction", "vae-gan") and config.latent.distribution != "normal":
+        raise UsageError(f"latent.distribution: the game {kind!r} draws from N(0, 1); leave it out.")
+    asked_for = {
+        "remedies": game.remedies != type(game.remedies)(),
+        "lazy apart": game.lazy == "apart",
+        "updates simultaneous": game.updates == "simultaneous",
+        "discriminator_turns": game.discriminator_turns > 1,
+        "reduction sum": game.reduction == "sum",
+        "discriminator_factor": game.discriminator_factor != 1,
+        "penalties": kind == "reconstruction" and bool(game.penalties),
+        "path_length, which is a generator's": "path_length" in game.penalties,
+    }
+    if names := [name for name, asked_so in asked_for.items() if asked_so]:
+        raise UsageError(f"game: the game {kind!r} takes no {', no '.join(names)}; leave that out.")
+
+
+def refuse_semi_supervised(config: RunConfig, classes: int) -> None:
+    """Raise `UsageError` where few labels are shown to a game that has no use for them, or none to one that has."""
+    wanted = config.game.kind == "semi-supervised"
+    if config.data.labelled and not wanted:
+        raise UsageError("data.labelled is for game.kind semi-supervised, as the recipe sgan; leave it out.")
+    if wanted and not (config.data.labels and classes and config.data.labelled):
+        raise UsageError(
+            "A semi-supervised game needs some images whose labels it may know: give --data.labels true and "
+            "--data.labelled 100, with data that have labels."
+        )
+    if wanted and (config.game.updates == "simultaneous" or config.game.remedies.pack > 1):
+        raise UsageError("A semi-supervised game takes alternating updates of single images; leave that out.")
+
+
+def refuse_lone_remedies(config: RunConfig) -> None:
+    """Raise `UsageError` for a remedy that what it needs is not there for."""
+    remedies, latent = config.game.remedies, config.latent
+    at_once = config.training.micro_batch or config.training.batch
+    if at_once % remedies.pack:
+        raise UsageError(
+            f"A batch of {at_once} is no number of packs of {remedies.pack}: give --training.batch "
+            f"{-(-at_once // remedies.pack) * remedies.pack} or another --game.remedies.pack."
+        )
+    if remedies.noise.end > remedies.noise.start:
+        raise UsageError("game.remedies.noise.end is above .start: noise fades, so give a start above the end.")
+    if remedies.information and not (latent.categorical or latent.continuous):
+        raise UsageError(
+            "game.remedies.information is that of codes, and the latent has none: give --latent.categorical [10] or "
+            "--latent.continuous 2 with it."
+        )
+    if remedies.information and (remedies.pack > 1 or remedies.replay.size):
+        raise UsageError("A pack, or an old fake, does not tell its codes: leave out pack, replay or information.")
+
+
+def refuse_lone_groups(config: RunConfig, discriminator: PlayerConfig, at_once: int) -> None:
+    """Raise `UsageError` where a minibatch's deviation would be taken over groups of one."""
+    if discriminator.minibatch != "deviation":
+        return
+    judged, group = at_once // config.game.remedies.pack, discriminator.minibatch_options.get("group", 4)
+    if all(judged % size for size in range(2, group + 1)):
+        raise UsageError(
+            f"The minibatch deviation needs groups of 2 to {group} samples, and {judged} at once cannot be divided so: "
+            "give --training.batch a multiple of 4."
+        )
+
+
+def refuse_lazy_apart(config: RunConfig) -> None:
+    """Raise `UsageError` where lazy penalties cannot have turns of their own."""
+    if config.game.lazy == "joined":
+        return
+    for player in ("generator", "discriminator"):
+        lazy = lazy_every(config, player)
+        if len(lazy) > 1:
+            raise UsageError(
+                f"game.lazy apart: the {player}'s lazy penalties share a turn, so give all one `every`, not "
+                f"{' and '.join(map(str, sorted(lazy)))}."
+            )
+        turns = config.game.discriminator_turns if player == "discriminator" else 1
+        if any(every % turns for every in lazy):
+            raise UsageError(
+                f"game.lazy apart: {turns} discriminator turns come in a row, and its penalties after them: give an "
+                f"`every` that is a multiple of {turns}."
+            )
+        if lazy and config.player(player).optimizer != "adam":
+            raise UsageError("game.lazy apart rescales Adam; with another optimizer leave it at joined.")
+
+
+def lazy_every(config: RunConfig, player: str) -> set[int]:
+    """By what the player's lazy penalties are lazy, where they have turns of their own."""
+    if config.game.lazy == "joined":
+        return set()
+    asked = config.game.penalties.items()
+    return {each.every for name, each in asked if each.every > 1 and term_of(name).player == player}

@@ -1,0 +1,164 @@
+"""What every report shows of a model, by what it can do: samples, restored images, what codes mean, a plane."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from zerosum.data import Store, normalise, to_pixels
+from zerosum.games import Game, Latents, Randomness
+from zerosum.metrics import psnr, ssim
+from zerosum.model import Model
+from zerosum.training.samples import grid_shape, spread, write_grid, write_points, write_rows
+
+POINTS = 1000  # points a report shows
+CLASS_ROWS = 20  # at most, in a picture with a row for each class
+CODE_ROWS = 20  # at most, in a picture of what codes mean; fewer where images are large
+JUDGED = 256  # restored images from which PSNR and SSIM are taken
+REACH = 2.0  # how far a picture of a latent plane goes from its middle, in deviations
+
+
+class Exhibits:
+    """Samples of the same latents at every report, and what belongs beside them.
+
+    Args:
+        folder: where they are written.
+        store: the training's data.
+        held: data that it never saw, from which images to be restored are taken; None: the training's own.
+        latents: what the generator starts from.
+        classes: names of those that it takes labels of; none where it takes none.
+        corrupted: what makes of images (N, C, H, W) those that a denoiser is to restore; None: they are as they are.
+        seed: of everything that is drawn.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        store: Store,
+        held: Store | None,
+        latents: Latents,
+        classes: Sequence[str],
+        corrupted: Callable[[Tensor], Tensor] | None,
+        seed: int,
+    ) -> None:
+        self.folder, self.store, self.latents, self.seed = folder, store, latents, seed
+        rows, self.columns = (1, POINTS) if store.is_points else grid_shape(store.shape)
+        self.classes = tuple(classes[: CLASS_ROWS * rows // 8])
+        order = np.random.Generator(np.random.Philox(key=seed)).permutation(len(store))
+        if self.classes and (labels := store.labels) is not None:
+            of_each = [np.resize(order[labels[order] == number], self.columns) for number in range(len(self.classes))]
+            picks = np.concatenate(of_each)
+            self.labels: Tensor | None = torch.arange(len(self.classes)).repeat_interleave(self.columns)
+        else:
+            picks = np.resize(order, rows * self.columns)
+            self.labels = None
+        self.real = store.gather(picks).numpy()
+        self._real_spread = spread(self.real)
+        source = store if held is None else held
+        chosen = np.random.Generator(np.random.Philox(key=seed)).permutation(len(source))[:JUDGED]
+        self._clean = self._normal(source.gather(chosen).numpy())
+        self._given = self._clean if corrupted is None else corrupted(self._clean)
+        self._restores_noise = corrupted is not None
+
+    def write_real(self) -> None:
+        """Real samples, beside which the generated ones are seen."""
+        if self.store.is_points:
+            write_points(self.folder / "real.json", self.real)
+        else:
+            write_grid(self.folder / "real.png", self.real, self.store.low, self.store.high, self.columns, self.classes)
+
+    def samples(self, model: Model, images: int) -> np.ndarray:
+        """Samples of the same latents and labels as at every report, in the data's form; written under `images`."""
+        if self.latents.of_images:
+            made = model.restored(self._normal(self.real))
+        else:
+            made = model.generate(self._draw("report", len(self.real)), self.labels)
+        pixels = self._pixels(made)
+        if self.store.is_points:
+            write_points(self.folder / f"{images:09d}.json", pixels)
+        else:
+            path = self.folder / f"{images:09d}.png"
+            write_grid(path, pixels, self.store.low, self.store.high, self.columns, self.classes)
+            self._pictures(model)
+        return pixels
+
+    def diversity(self, samples: np.ndarray) -> float | None:
+        """Mean deviation between samples, as a share of that between real ones; None where those are all one."""
+        return spread(samples) / self._real_spread if self._real_spread > 0 else None
+
+    def figures(self, model: Model) -> dict[str, float]:
+        """How near restored images are to what they should be: means over pictures of PSNR (dB) and SSIM."""
+        if not model.encodes or self.store.is_points:
+            return {}
+        restored = model.restored(self._given)
+        return {
+            "PSNR": float(psnr(restored, self._clean).mean()),
+            "SSIM": float(ssim(restored, self._clean).mean()),
+        }
+
+    def by_class(self, game: Game, samples: np.ndarray) -> dict[str, dict[str, float]]:
+        """Of each class that is shown: its samples' diversity, and what the game's players say of them."""
+        if self.labels is None:
+            return {}
+        real, made = self._normal(self.real), self._normal(samples)
+        said = game.opinions(real, made, self.labels)
+        table = {}
+        for number, name in enumerate(self.classes):
+            mine = slice(number * self.columns, (number + 1) * self.columns)
+            spread_of_real = spread(self.real[mine])
+            figures = {key: float(values[mine].float().mean()) for key, values in said.items()}
+            if spread_of_real > 0:
+                figures["diversity"] = spread(samples[mine]) / spread_of_real
+            table[name] = {key: value for key, value in figures.items() if math.isfinite(value)}
+        return table
+
+    # further pictures, of which only the newest are kept
+
+    def _pictures(self, model: Model) -> None:
+        if self.latents.codes:
+            self._codes(model)
+        if model.encodes:
+            self._reconstructions(model)
+        if self.latents.length == 2 and not self.latents.codes and not model.classes:
+            self._plane(model)
+
+    def _codes(self, model: Model) -> None:
+        """What the codes mean."""
+        most = CODE_ROWS * grid_shape(self.store.shape)[0] // 8
+        sweep = self.latents.sweep(Randomness(self.seed, keep=2), "codes", self.columns, most=most)
+        self._rows("codes", model.generate(sweep.latents), sweep.labels)
+
+    def _reconstructions(self, model: Model) -> None:
+        """Images, and what the model makes of them, row under row."""
+        names = ("noisy", "restored", "clean") if self._restores_noise else ("real", "reconstructed")
+        pairs = max(1, len(self.real) // self.columns // len(names))
+        shown = self._given[: pairs * self.columns]
+        sides = [shown, model.restored(shown), self._clean[: len(shown)]][: len(names)]
+        rows = [side[start : start + self.columns] for start in range(0, len(shown), self.columns) for side in sides]
+        whole = [row for row in rows if len(row) == self.columns]
+        if whole:
+            self._rows("reconstructions", torch.cat(whole), names * (len(whole) // len(names)))
+
+    def _plane(self, model: Model) -> None:
+        """What lies at each point of the plane of latents, the first number from left to right, the second upwards."""
+        steps = torch.linspace(-REACH, REACH, 2 * self.columns - 1)
+        upwards = steps.flip(0)
+        points = torch.stack((steps.repeat(len(steps)), upwards.repeat_interleave(len(steps))), dim=1)
+        self._rows("plane", model.generate(points), [f"{float(value):.2g}" for value in upwards])
+
+    def _rows(self, name: str, made: Tensor, labels: Sequence[str]) -> None:
+        write_rows(self.folder / f"{name}.png", self._pixels(made), self.store.low, self.store.high, labels)
+
+    def _draw(self, stream: str, count: int) -> Tensor:
+        return self.latents.rows(Randomness(self.seed, keep=2), stream, 0, count)
+
+    def _normal(self, pixels: np.ndarray) -> Tensor:
+        return normalise(torch.from_numpy(np.ascontiguousarray(pixels)), self.store.low, self.store.high)
+
+    def _pixels(self, images: Tensor) -> np.ndarray:
+        return to_pixels(images, self.store.low, self.store.high, self.store.dtype)

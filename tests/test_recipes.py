@@ -1,0 +1,131 @@
+"""Every recipe trains on real data for a few images, goes on exactly after a loss, samples, and reports."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import zerosum
+from zerosum.config import KINDS
+from zerosum.data import open_data
+from zerosum.run import Run
+from zerosum.settings import make_config, read_recipe, recipe_names, validate
+
+DIGITS = ("digits", 256, {"training.batch": 32})
+LARGER = ("digits", 64, {"training.batch": 32, "data.size": "16x20"})
+MNIST = ("mnist-5k", 64, {"training.batch": 32})
+SMALL: dict[str, tuple[str, int, dict[str, Any]]] = {
+    "acgan": DIGITS,
+    "adversarial-autoencoder": DIGITS,
+    "autoencoder": DIGITS,
+    "bigan": DIGITS,
+    "cgan": DIGITS,
+    "cgan-projection": DIGITS,
+    "dcgan-28": MNIST,
+    "dcgan-64": LARGER,
+    "dcgan-dense": ("digits", 192, {}),
+    "denoising-autoencoder": MNIST,
+    "encoder-generator": MNIST,
+    "gan-gaussian": ("gaussian", 400, {}),
+    "gan-mlp": ("digits", 320, {}),
+    "gan-mlp-feature-matching": ("digits", 320, {}),
+    "gan-mlp-minibatch": ("digits", 320, {}),
+    "gan-mlp-replay": ("digits", 320, {}),
+    "infogan": MNIST,
+    "lsgan": LARGER,
+    "pacgan": ("grid25", 1600, {}),
+    "points": ("ring8", 1024, {}),
+    "quick": ("digits", 320, {}),
+    "relativistic": LARGER,
+    "sgan": DIGITS,
+    "sngan": LARGER,
+    "style-28": MNIST,
+    "style-mlp": DIGITS,
+    "vae": ("mnist-5k", 64, {"training.batch": 32, "latent.size": 2}),
+    "vae-gan": MNIST,
+    "wgan": ("digits", 320, {"training.batch": 32, "data.size": "16x20"}),
+    "wgan-gp": ("digits", 320, {"training.batch": 32, "data.size": "16x20"}),
+    "wgan-gp-28": MNIST,
+}
+
+
+def test_every_recipe_is_tried() -> None:
+    assert sorted(SMALL) == recipe_names()
+
+
+@pytest.mark.parametrize("name", sorted(SMALL))
+def test_a_recipe_leaves_a_whole_run_folder(name: str, tmp_path: Path) -> None:
+    source, images, settings = SMALL[name]
+    settings = settings | {"training.threads": 1, "training.report_every": images // 2}
+    settings["training.checkpoint_every"] = images // 2
+
+    def train() -> Run:
+        return zerosum.train(source, recipe=name, out=tmp_path / "run", images=images, settings=settings)
+
+    run = train()
+    assert run.images >= images
+    for file in ("environment.json", "data.json", "report.html", "model/config.json", "model/README.md"):
+        assert (run.path / file).stat().st_size > 100, file
+    kept = validate(read_recipe(run.path / "config.toml"))
+    assert "auto" not in (kept.training.precision, kept.training.device, kept.training.threads, kept.training.compile)
+    suffix = "json" if len(open_data(source).shape) == 1 else "png"
+    assert len(list((run.path / "samples").glob(f"[0-9]*.{suffix}"))) == 3
+    assert (run.path / "samples" / f"real.{suffix}").exists()
+    assert {"losses.png", "progress.webp"} <= {file.name for file in (run.path / "figures").iterdir()}
+    judge_records(name, run)
+    made, real = run.model.sample(3), np.asarray(open_data(source).values)
+    assert made.dtype == real.dtype
+    assert made.shape[1:] == ((16, 20, 1) if settings.get("data.size") else real.shape[1:])
+
+    files = ("model/model.safetensors", "model/config.json")
+    before = [(run.path / file).read_bytes() for file in files]
+    newest = max((run.path / "checkpoints").iterdir())
+    state = (newest / "state.safetensors").read_bytes()
+    shutil.rmtree(newest)  # as if the second half had never been
+    shutil.rmtree(run.path / "model")
+    assert train().images == run.images
+    assert (newest / "state.safetensors").read_bytes() == state
+    assert [(run.path / file).read_bytes() for file in files] == before
+
+
+def judge_records(name: str, run: Run) -> None:
+    config = make_config(name)
+    records = [json.loads(text) for text in (run.path / "records.jsonl").read_text().splitlines()]
+    last = records[-1]
+    assert len(records) == 2
+    assert last["images"] == run.images
+    assert set(KINDS[config.game.kind]) <= set(last["gradients"])
+    assert all(np.isfinite(value) for kind in ("losses", "parts", "gradients") for value in last[kind].values())
+    assert all(0 <= value <= 1 for value in last["outputs"].values())
+    if "discriminator" in KINDS[config.game.kind]:
+        assert {"D(x)", "D(G(z)) before"} <= set(last["outputs"])
+        assert (run.path / "figures" / "outputs.png").exists()
+    if config.encoder is not None:
+        assert set(last["figures"]) == {"PSNR", "SSIM"}
+        assert (run.path / "figures" / "reconstructions.png").exists()
+    if config.game.labels.any:
+        assert list(last["classes"]) == [str(digit) for digit in range(10)]
+        assert ("recognised" in last["classes"]["0"]) == (config.game.labels.discriminator == "auxiliary")
+        assert (run.path / "figures" / "classes.png").exists()
+    if name == "sgan":
+        assert set(last["figures"]) == {"test accuracy", "baseline accuracy"}
+    assert (run.path / "figures" / "plane.png").exists() == (name == "vae")
+
+
+def test_recipes_say_what_the_publications_say() -> None:
+    """Hand-copied from the issue: the facts a recipe stands for."""
+    mlp, dcgan = make_config("gan-mlp"), make_config("dcgan-64")
+    assert (mlp.latent.size, mlp.latent.distribution, mlp.game.updates) == (20, "uniform", "simultaneous")
+    assert (mlp.training.batch, mlp.training.epochs, mlp.generator.lr) == (64, 100, 1e-3)
+    assert (dcgan.latent.size, dcgan.generator.betas, dcgan.training.batch) == (100, (0.5, 0.999), 128)
+    assert make_config("dcgan-dense").game.discriminator_factor == 0.5
+    gaussian = make_config("gan-gaussian")
+    assert (gaussian.discriminator.lr, gaussian.generator.lr, gaussian.game.reduction) == (0.05, 0.005, "sum")
+    quick = make_config("quick")
+    assert {key: (p.gamma, p.every) for key, p in quick.game.penalties.items()} == {"r1": (0.5, 8), "r2": (0.5, 8)}
+    assert (quick.training.ema, quick.training.ema_ramp, quick.generator.decay_to) == (10_000, 0.1, 0.05)
