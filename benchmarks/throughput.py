@@ -63,7 +63,8 @@ class OwnRun:
         self.plan = make_plan(config, self.store, torch.device("cpu"))
         self.engine = Engine(make_state(config, game), self.plan)
         display = PlainDisplay(Console(file=io.StringIO()))
-        self.reporter = make_reporter(self.folder, config, Material(self.store, torch.device("cpu")), game, [], display, self.plan)
+        material = Material(self.store, torch.device("cpu"))
+        self.reporter = make_reporter(self.folder, config, material, game, [], display, self.plan)
         self.reporter.begin(self.engine.state)
 
     def run(self, images: int) -> None:

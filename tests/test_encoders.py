@@ -94,12 +94,13 @@ def encoder_generator(shape: tuple[int, int, int]) -> nn.Module:
 
 
 def test_size_of_the_encoder_generator() -> None:
-    """By hand: convolutions down, one bias; BatchNorm behind four of them; convolutions up, one bias."""
+    """By hand: convolutions down, one bias; the code's two layers; BatchNorm; convolutions up, one bias."""
     network = encoder_generator((1, 28, 28))
     down = 9 * 64 + 64 + 9 * 64 * 128 + 9 * 128 * 256
     up = 9 * 256 * 128 + 9 * 128 * 64 + 9 * 64 + 1
-    assert parameters(network) == down + up + 2 * (128 + 256 + 128 + 64) == 739_649
-    assert sum(values.numel() for key, values in network.named_buffers() if "running" in key) == 2 * 576
+    code = 4 * 4 * 256 * 128 * 2 + 128
+    assert parameters(network) == down + code + up + 2 * (128 + 256 + 256 + 128 + 64) == 1_788_865
+    assert sum(values.numel() for key, values in network.named_buffers() if "running" in key) == 2 * (832 + 128)
 
 
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 64, 64), (3, 37, 21), (4, 8, 8)], ids=str)
@@ -110,7 +111,8 @@ def test_encoder_generator_of_any_size(shape: tuple[int, int, int]) -> None:
     formats: list[bool] = []
 
     def look(layer: nn.Module, _: Any, out: Tensor) -> None:
-        formats.append(out.is_contiguous(memory_format=torch.channels_last))
+        if out.dim() == 4:
+            formats.append(out.is_contiguous(memory_format=torch.channels_last))
         if isinstance(layer, nn.Conv2d):
             sizes.append(tuple(out.shape[1:]))
 
@@ -131,18 +133,17 @@ def test_encoder_generator_of_any_size(shape: tuple[int, int, int]) -> None:
 
 
 def test_the_latent_is_an_image_in_the_order_of_flatten() -> None:
-    """A pixel changed near a corner of one channel changes the image near that corner, not elsewhere."""
+    """The first convolution sees the image; behind the code every place of what is made depends on every pixel."""
     torch.manual_seed(0)
     network = encoder_generator((3, 64, 64)).eval()
-    images = torch.rand(1, 3, 64, 64)
+    images, seen = torch.rand(1, 3, 64, 64), []
+    first = network.encoder[0]
+    first.register_forward_hook(lambda _, given, out: seen.append(out))
+    made = network(images.flatten(1))
+    torch.testing.assert_close(seen[0], F.conv2d(images, first.weight, first.bias, 2, 1))
     changed = images.clone()
     changed[0, 1, 2, 60] += 1
-    moved = (network(images.flatten(1)) - network(changed.flatten(1))).abs().sum((0, 1))
-    rows, columns = moved.nonzero().T
-    assert rows.max() < 32 <= columns.min()
-    first = network.encoder[0]
-    seen = first(images)
-    torch.testing.assert_close(seen, F.conv2d(images, first.weight, first.bias, 2, 1))
+    assert bool(((made - network(changed.flatten(1))).abs().sum(1) > 0).all())
 
 
 def test_encoder_generator_learns_to_copy_digits() -> None:

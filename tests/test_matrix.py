@@ -66,47 +66,51 @@ def config_of(family: str, loss: str, penalty: str | None, **settings: Any) -> R
 
 
 class FewImages:
-    """A feed of random images, by position."""
+    """A feed of random images, by position; of so many classes in turn."""
 
-    def __init__(self) -> None:
-        self.randomness = Randomness(3)
+    def __init__(self, classes: int = 0) -> None:
+        self.randomness, self.classes = Randomness(3), classes
 
     def batch(self, first: int, count: int) -> Batch:
         rows = Latents(64, "uniform").rows(self.randomness, "real", first, count)
-        return Batch(rows.view(count, *SHAPE))
+        labels = torch.arange(first, first + count) % self.classes if self.classes else None
+        return Batch(rows.view(count, *SHAPE), labels)
 
 
-def begin(config: RunConfig, shape: tuple[int, ...] = SHAPE) -> Engine:
+def begin(config: RunConfig, shape: tuple[int, ...] = SHAPE, classes: int = 0) -> Engine:
     torch.manual_seed(0)
-    state = make_state(config, make_game(config, shape))
-    return Engine(state, Plan(config.training.batch, config.training.batch, 1000, None))
+    state = make_state(config, make_game(config, shape, classes))
+    batch = config.training.batch
+    return Engine(state, Plan(batch, config.training.micro_batch or batch, 1000, None))
 
 
 def copied(state: State) -> dict[str, Tensor]:
     return {name: value.clone() for name, value in state.tensors().items()}
 
 
-def steps(config: RunConfig, count: int) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, float]]:
+def steps(
+    config: RunConfig, count: int, classes: int = 0
+) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, float]]:
     """What there was before `count` steps and after them, and the records; a resume before the last changes no bit."""
-    engine, feed = begin(config), cast(Feed, FewImages())
+    engine, feed = begin(config, classes=classes), cast(Feed, FewImages(classes))
     before = copied(engine.state)
     for number in range(count):
         if number == count - 1:
             kept, images = copied(engine.state), engine.state.images
         engine.step(feed, number / count)
     engine.stop_if_ill(feed)
-    again = begin(config)
+    again = begin(config, classes=classes)
     again.state.load(kept, images, 0.0)
-    again.step(cast(Feed, FewImages()), (count - 1) / count)
+    again.step(cast(Feed, FewImages(classes)), (count - 1) / count)
     after = engine.state.tensors()
     for name, value in again.state.tensors().items():
         assert torch.equal(value, after[name]), f"{name} is not the same after a resume"
     return before, after, engine.records.read()
 
 
-def unmoved(before: dict[str, Tensor], after: dict[str, Tensor], config: RunConfig) -> set[str]:
+def unmoved(before: dict[str, Tensor], after: dict[str, Tensor], config: RunConfig, classes: int = 0) -> set[str]:
     """The parameters that three steps left as they were."""
-    own = {f"game.{name}" for name, _ in make_game(config, SHAPE).named_parameters()}
+    own = {f"game.{name}" for name, _ in make_game(config, SHAPE, classes).named_parameters()}
     return {name for name in own if torch.equal(before[name], after[name])}
 
 

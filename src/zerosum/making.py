@@ -143,6 +143,7 @@ def generation_options(config: RunConfig, about: About, players: dict[str, nn.Mo
 def make_reconstruction(config: RunConfig, about: About) -> Reconstruction:
     """An encoder and a decoder."""
     plans = blueprints(config, about)
+    refuse_brightness_of_points(config, about)
     encoder, generator = plans["encoder"].build(), plans["generator"].build()
     return Reconstruction(
         encoder, generator, latents=latents_of(config), rules=restoring_of(config.game.reconstruction)
@@ -156,12 +157,11 @@ def make_encoding(config: RunConfig, about: About) -> EncodingGame:
     plan = plans["discriminator"]
     if of_what == "codes":
         plan = replace(plan, arguments=plan.arguments | {"shape": [latents.length]})
+    refuse_brightness_of_points(config, about)
     encoder, generator = plans["encoder"].build(), plans["generator"].build()
-    discriminator = make_discriminator(config, plan)
+    discriminator = make_discriminator(config, plan, code=latents.length if of_what == "pairs" else 0)
     if of_what == "pairs":
-        if not isinstance(discriminator, Discriminator):
-            raise UsageError(f"{plan.network} has no body, and so cannot judge pairs.")
-        discriminator = OfPairs(JointDiscriminator(discriminator, latents.length, PAIR_UNITS), about.shape)
+        discriminator = OfPairs(discriminator, about.shape)
     return kind(
         encoder,
         generator,
@@ -174,10 +174,13 @@ def make_encoding(config: RunConfig, about: About) -> EncodingGame:
 
 
 def make_semi_supervised(config: RunConfig, about: About) -> SemiSupervised:
-    """A generator against a classifier, and beside them the classifier that knows the labelled images alone."""
+    """A generator against a classifier, and beside them the classifier that knows the labelled images alone.
+
+    The latter comes last, so that its weights change none of the others'.
+    """
     plans = blueprints(config, about)
-    judges = [classifier(config, plans["discriminator"], about.classes) for _ in range(1 + config.game.baseline)]
     generator = plans["generator"].build()
+    judges = [classifier(config, plans["discriminator"], about.classes) for _ in range(1 + config.game.baseline)]
     return SemiSupervised(
         generator,
         judges[0],
@@ -197,6 +200,15 @@ def classifier(config: RunConfig, plan: Blueprint, classes: int) -> Classifier:
     return made
 
 
+def refuse_brightness_of_points(config: RunConfig, about: About) -> None:
+    """Raise `UsageError` for a likelihood of brightness where samples are points, which have none."""
+    if config.game.reconstruction.loss == "bernoulli" and len(about.shape) == 1:
+        raise UsageError(
+            "game.reconstruction.loss bernoulli is for the brightness of images, and these data are points: give "
+            "--game.reconstruction.loss squared --generator.options.output linear."
+        )
+
+
 def restoring_of(asked: ReconstructionConfig) -> Restoring:
     """What a game with an encoder minimises, of its section."""
     return Restoring(
@@ -209,10 +221,11 @@ def restoring_of(asked: ReconstructionConfig) -> Restoring:
     )
 
 
-def make_discriminator(config: RunConfig, plan: Blueprint) -> nn.Module:
+def make_discriminator(config: RunConfig, plan: Blueprint, code: int = 0) -> nn.Module:
     """A discriminator with what its section puts on it: a minibatch layer, labels, spectral normalisation.
 
-    Raises `UsageError` for one that ends in a sigmoid.
+    `code`: it judges pairs of a sample and a code of so many numbers; 0: samples. Raises `UsageError` for one that ends
+    in a sigmoid, and of pairs for one without a body.
     """
     rules = config.player("discriminator")
     discriminator = plan.build()
@@ -220,6 +233,10 @@ def make_discriminator(config: RunConfig, plan: Blueprint) -> nn.Module:
     inner = discriminator if plan.labels in ("none", "auxiliary") else discriminator.get_submodule("network")
     if inner is discriminator:
         refuse_probabilities(discriminator, shown)
+    if code:  # before what follows: it reads the code too, and has a head of its own
+        if not isinstance(discriminator, Discriminator):
+            raise UsageError(f"{plan.network} has no body, and so cannot judge pairs.")
+        inner = discriminator = JointDiscriminator(discriminator, code, PAIR_UNITS)
     if rules.minibatch != "none":
         add_minibatch(inner, rules.minibatch, **rules.minibatch_options)
         refuse_lone_groups(config, rules, config.training.micro_batch or config.training.batch)

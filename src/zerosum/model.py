@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,9 +19,6 @@ from zerosum.games.labels import told
 from zerosum.games.randomness import share
 from zerosum.networks import Blueprint, CodeDistribution, StyleGenerator
 from zerosum.sampler import AT_ONCE, Sampler, chunks
-
-if TYPE_CHECKING:
-    pass
 
 FORMAT = 1
 STYLES = 4096  # from which the mean style is taken
@@ -137,7 +134,8 @@ class Model(Sampler):
                 f"This model takes {kind} of shape (N, {', '.join(map(str, channels_last))}), as sample() gives, and "
                 f"was given {given.dtype} of shape {given.shape}."
             )
-        return normalise(torch.from_numpy(given), data["low"], data["high"])
+        owned = np.require(given, requirements=("C", "W"))  # a file's rows are read-only, and a view may run backwards
+        return normalise(torch.from_numpy(owned), data["low"], data["high"])
 
     def save(self, folder: Path) -> None:
         """Write the model folder, whole or not at all."""

@@ -62,6 +62,14 @@ def refuse_lone_labels(config: RunConfig, classes: int) -> None:
         raise UsageError("A pack, or an old fake, has not the label of the image beside it: leave out pack and replay.")
 
 
+# What a game with an encoder does not ask of its section.
+UNUSED: dict[str, tuple[str, ...]] = {
+    "vae-gan": ("loss",),
+    "bigan": ("loss", "weight", "beta", "warm_up"),
+    "adversarial-autoencoder": ("beta", "warm_up"),
+}
+
+
 def refuse_encoding(config: RunConfig) -> None:
     """Raise `UsageError` for what a game with an encoder does not do."""
     game, kind = config.game, config.game.kind
@@ -76,6 +84,13 @@ def refuse_encoding(config: RunConfig) -> None:
         raise UsageError(
             f"latent.categorical and .continuous: the game {kind!r} has no codes of that kind; leave them out."
         )
+    unused = UNUSED.get(kind, ())
+    if names := [name for name in unused if getattr(asked, name) != getattr(type(asked)(), name)]:
+        raise UsageError(
+            f"game.reconstruction: the game {kind!r} has no use for {' and '.join(names)}; leave that out."
+        )
+    if config.latent.distribution == "images":
+        raise UsageError("latent.distribution images is for a generator that is fed with images; leave it out.")
     if kind in ("reconstruction", "vae-gan") and config.latent.distribution != "normal":
         raise UsageError(f"latent.distribution: the game {kind!r} draws from N(0, 1); leave it out.")
     asked_for = {
@@ -104,6 +119,15 @@ def refuse_semi_supervised(config: RunConfig, classes: int) -> None:
         )
     if wanted and (config.game.updates == "simultaneous" or config.game.remedies.pack > 1):
         raise UsageError("A semi-supervised game takes alternating updates of single images; leave that out.")
+    if wanted and config.player("discriminator").minibatch != "none":
+        raise UsageError(
+            "discriminator.minibatch: a semi-supervised game says the class of an image by itself; leave that out."
+        )
+    if wanted and config.game.baseline and config.game.discriminator_turns > 1:
+        raise UsageError(
+            "game.discriminator_turns: the baseline takes one turn a step, and would fall behind the classifier it is "
+            "compared with; leave that out, or give --game.baseline false with it."
+        )
 
 
 def refuse_lone_remedies(config: RunConfig) -> None:

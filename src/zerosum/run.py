@@ -23,13 +23,14 @@ from zerosum.data import (
     open_data,
     refuse_empty_classes,
 )
-from zerosum.errors import DivergedError, RunError, UsageError, ZerosumError
+from zerosum.errors import DataError, DivergedError, RunError, UsageError, ZerosumError
 from zerosum.files import write_json, write_whole
 from zerosum.games import Game, Randomness
 from zerosum.games.randomness import number_of
 from zerosum.making import latents_of, make_game
 from zerosum.model import Ensemble, Model, load
 from zerosum.networks import is_convolutional
+from zerosum.refusals import refuse_nonsense
 from zerosum.report import write_report
 from zerosum.settings import differences, validate
 from zerosum.settings import read_recipe as read_tables
@@ -163,7 +164,11 @@ def _refuse_fewer(folder: HeldFolder, saved: int, asked: int) -> None:
 
 
 def open_material(config: RunConfig, folder: HeldFolder, display: Display) -> Material:
-    """Open the data and choose the device; what could not be read is listed in the folder."""
+    """Open the data and choose the device; what could not be read is listed in the folder.
+
+    Raises `UsageError` for settings that make no sense together, before anything is read.
+    """
+    refuse_nonsense(config, classes=int(config.data.labels))  # if it has labels, it has classes
     device = choose_device(config.training.device)
     data = config.data
     store = open_data(
@@ -175,12 +180,24 @@ def open_material(config: RunConfig, folder: HeldFolder, display: Display) -> Ma
     )
     if data.labels:
         refuse_empty_classes(store)
-    kept, held = holdout(store, data.holdout, display.loading) if data.holdout else (store, None)
+    kept, held = hold_out(store, data.holdout, display) if data.holdout else (store, None)
     few = labelled(kept, data.labelled, display.loading) if data.labelled else None
     kept = kept.standardised() if data.standardise else kept
     held, few = (None if part is None else replace(part, low=kept.low, high=kept.high) for part in (held, few))
     refuse_other_data(folder.path, kept)
     return Material(kept, device, held, few)
+
+
+def hold_out(store: Store, share: float, display: Display) -> tuple[Store, Store]:
+    """What is trained on, and what is kept from it. Raises `DataError` where a class would have no images left."""
+    kept, held = holdout(store, share, display.loading)
+    try:
+        refuse_empty_classes(kept)
+    except DataError as error:
+        raise DataError(
+            f"A class is held out whole: give a smaller --data.holdout than {share:g}, or more images of it.\n{error}"
+        ) from error
+    return kept, held
 
 
 def refuse_other_data(path: Path, store: Store) -> None:

@@ -6,12 +6,16 @@ salt-and-pepper noise.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from zerosum.errors import UsageError, nearest
+
 BLACK, WHITE = -1.0, 1.0
+KINDS = ("gaussian", "masking", "salt-and-pepper")
 
 
 @dataclass(frozen=True)
@@ -22,10 +26,21 @@ class Corruption:
         kind: "gaussian", N(0, strength²) on every number; "masking", a share of the pixels is black; "salt-and-pepper",
             a share of the pixels is black or white, each as often. A pixel is met in all of its channels.
         strength: the deviation, where images are in [-1, 1], or the share.
+
+    Raises `UsageError` for an unknown kind, and for a share above 1.
     """
 
     kind: str
     strength: float
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise UsageError(f"there is no corruption {self.kind!r}: {nearest(self.kind, KINDS)}")
+        if not 0 < self.strength <= (math.inf if self.kind == "gaussian" else 1):
+            raise UsageError(
+                f"game.reconstruction.strength is {self.strength:g}: give the share of the pixels that the corruption "
+                f"{self.kind!r} meets, above 0 and at most 1 (of gaussian noise the deviation, above 0)."
+            )
 
     def apply(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Images (N, C, H, W) with noise, in [-1, 1] still, or points (N, D), of which every number is a pixel.
@@ -40,5 +55,5 @@ class Corruption:
         chance = torch.rand(pixels, generator=generator, device=images.device)
         if self.kind == "masking":
             return torch.where(chance < self.strength, BLACK if images.dim() == 4 else 0.0, images)
-        pepper, salt = chance < self.strength / 2, chance > 1 - self.strength / 2
+        pepper, salt = chance < self.strength / 2, chance >= 1 - self.strength / 2
         return torch.where(salt, WHITE, torch.where(pepper, BLACK, images))

@@ -61,19 +61,22 @@ class EncodingGame(Game):
     def rehearse(self, networks: nn.ModuleDict, batch: Batch, draw: Draw) -> None:
         """Run the encoder and the generator as they are used in training."""
 
-    def _judge(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits of both in float32, in one pass unless a layer would mix them."""
+    def _judge(self, *sides: Tensor) -> tuple[Tensor, ...]:
+        """Logits in float32 of each of some batches of one size, in one pass unless a layer would mix them."""
         if self._mixes:
-            return self.discriminator(real).float(), self.discriminator(fake).float()
-        logits = self.discriminator(torch.cat((real, fake))).float()
-        return logits[: len(real)], logits[len(real) :]
+            return tuple(self.discriminator(side).float() for side in sides)
+        return self.discriminator(torch.cat(sides)).float().chunk(len(sides))  # type: ignore[no-any-return]
 
-    def _discriminator_loss(self, real: Tensor, fake: Tensor, draw: Draw) -> Loss:
-        """The discriminator's side on `real` and as many `fake`; no gradient to them."""
-        real, fake = real.detach(), fake.detach()
-        real_logits, fake_logits = self._judge(real, fake)
+    def _discriminator_loss(self, real: Tensor, fakes: tuple[Tensor, ...], draw: Draw) -> Loss:
+        """The discriminator's side on `real` against each of `fakes`, their mean; penalties on the last of them.
+
+        No gradient to any of them.
+        """
+        real, fakes = real.detach(), tuple(fake.detach() for fake in fakes)
+        real_logits, *against = self._judge(real, *fakes)
         chance = (draw.shares("flips", 2)[: len(real)],) if self.loss.flips else ()
-        loss = self.loss.discriminator_loss(real_logits, fake_logits, *chance)
+        losses = [self.loss.discriminator_loss(real_logits, logits, *chance) for logits in against]
+        loss, fake, fake_logits = torch.stack(losses).mean(), fakes[-1], against[-1]
         total, parts = loss, {}
         for penalty in self._penalties:
             if draw.turn % penalty.every == 0:
@@ -111,16 +114,14 @@ class VaeGan(EncodingGame):
         mean, log_variance = self.encoder(batch.images).float().chunk(2, dim=1)
         codes = reparameterised(mean, log_variance, draw.latents(Latents(self.latents.size), "code"))
         if turn == "encoder":
-            restored = self.generator(codes)
-            likeness, _ = self._likeness(batch.images, restored)
+            likeness, _ = self._likeness(batch.images, frozen(self.generator, codes))
             divergence = normal_divergence(mean, log_variance).mean()
             total = self.rules.beta_at(draw.progress) * divergence + likeness
             return Loss(total, {"encoder": total.detach()}, {"divergence": divergence.detach()})
         # One pass, so that BatchNorm sees restored and drawn codes together.
         fakes = self.generator(torch.cat((codes.detach(), self._drawn(draw))))
         if turn == "discriminator":
-            restored, drawn = fakes.detach().chunk(2)
-            return self._tell(batch.images, restored, drawn, draw)
+            return self._discriminator_loss(batch.images, fakes.chunk(2), draw)
         restored, drawn = fakes.chunk(2)
         likeness, of_restored = self._likeness(batch.images, restored)
         of_drawn = frozen(self.discriminator, drawn).float()
@@ -130,16 +131,6 @@ class VaeGan(EncodingGame):
         adversarial = sum(against, torch.zeros((), device=likeness.device)) / 2
         total = self.rules.weight * likeness + adversarial
         return Loss(total, {"generator": adversarial.detach()}, {"likeness": likeness.detach()})
-
-    def _tell(self, real: Tensor, restored: Tensor, drawn: Tensor, draw: Draw) -> Loss:
-        """The discriminator's loss, half of it on restored and half on drawn samples; penalties on the latter."""
-        loss = self._discriminator_loss(real, drawn, draw)
-        real_logits, logits = self._judge(real, restored)
-        of_restored = self.loss.discriminator_loss(
-            real_logits, logits, *((draw.shares("flips", 2)[: len(real)],) if self.loss.flips else ())
-        )
-        loss.total = loss.total - loss.losses["discriminator"] / 2 + of_restored / 2
-        return loss
 
     def _likeness(self, wanted: Tensor, made: Tensor) -> tuple[Tensor, Tensor]:
         """½ ‖D_l(x) − D_l(x̃)‖² a sample, with gradients to what was made alone; and its logits."""
@@ -175,7 +166,7 @@ class BiGan(EncodingGame):
         made, codes = self.generator(latents), self.encoder(batch.images)
         real, fake = _pairs(batch.images, codes), _pairs(made, latents)
         if turn == "discriminator":
-            return self._discriminator_loss(real, fake, draw)
+            return self._discriminator_loss(real, (fake,), draw)
         if self._mixes:
             real_logits, fake_logits = (frozen(self.discriminator, side).float() for side in (real, fake))
         else:
@@ -215,7 +206,7 @@ class AdversarialAutoencoder(EncodingGame):
             return Loss(self.rules.weight * error, {"reconstruction": error.detach()})
         drawn = self._drawn(draw)
         if turn == "discriminator":
-            return self._discriminator_loss(drawn, codes, draw)
+            return self._discriminator_loss(drawn, (codes,), draw)
         logits = frozen(self.discriminator, codes).float()
         with torch.no_grad():
             of_drawn = self.discriminator(drawn).float() if self.loss.pairs else logits.detach()

@@ -25,6 +25,7 @@ from zerosum.games.game import Batch, Loss, Turn, evaluating
 from zerosum.games.generation import Generation
 from zerosum.games.randomness import Draw
 from zerosum.networks import Discriminator
+from zerosum.networks.discriminator import averaged
 
 BASELINE = "baseline"
 
@@ -33,7 +34,7 @@ class Classifier(Discriminator):
     """A discriminator whose head gives K class logits, and whose own logit is their log-sum-exp.
 
     Args:
-        network: whose body is taken.
+        network: whose body is taken; where it judges places, the features are averaged over them.
         classes: K.
     """
 
@@ -43,12 +44,12 @@ class Classifier(Discriminator):
 
     def classes(self, x: Tensor) -> Tensor:
         """Samples (N, …) to class logits (N, K), in float32."""
-        said: Tensor = self.head(self.body(x))
+        said: Tensor = self.head(averaged(self.body(x)))
         return said.float()
 
     def forward(self, x: Tensor, *, features: bool = False) -> Any:
         """Samples (N, …) to the logits (N,) of "real"; with `features`, to (logits, features)."""
-        seen = self.body(x)
+        seen = averaged(self.body(x))
         logits = torch.logsumexp(self.head(seen).float(), 1)
         return (logits, seen) if features else logits
 
@@ -77,13 +78,13 @@ class SemiSupervised(Generation):
         """The loss of one of `turns`."""
         if turn != BASELINE or self.baseline is None:
             return super().play(turn, batch, draw)
-        loss = _cost_of_classes(self.baseline, batch)
-        return Loss(loss, {BASELINE: loss.detach()})
+        loss = self._cost_of_classes(self.baseline, batch, draw)
+        return Loss(loss * self._scale(draw), {BASELINE: loss.detach()})
 
     def _discriminator_loss(self, batch: Batch, fake: Tensor, draw: Draw) -> Loss:
         loss = super()._discriminator_loss(batch, fake, draw)
-        classes = _cost_of_classes(self.discriminator, batch)
-        loss.total = loss.total + classes
+        classes = self._cost_of_classes(self.discriminator, batch, draw)
+        loss.total = loss.total + classes * self._scale(draw)
         loss.parts["classification"] = classes.detach()
         return loss
 
@@ -101,9 +102,9 @@ class SemiSupervised(Generation):
                 figures[name] = float((torch.cat(said) == batch.labels).float().mean())
         return figures
 
-
-def _cost_of_classes(network: Classifier, batch: Batch) -> Tensor:
-    few = batch.labelled
-    if few is None or few.labels is None:
-        raise UsageError("A semi-supervised game needs images whose labels it may know: give --data.labelled 100.")
-    return cross_entropy(network.classes(few.images), few.labels)
+    def _cost_of_classes(self, network: Classifier, batch: Batch, draw: Draw) -> Tensor:
+        """The cross-entropy of the labelled images, which have the noise that all others are shown with."""
+        few = batch.labelled
+        if few is None or few.labels is None:
+            raise UsageError("A semi-supervised game needs images whose labels it may know: give --data.labelled 100.")
+        return cross_entropy(network.classes(self._show(few.images, draw)), few.labels)

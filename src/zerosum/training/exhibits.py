@@ -48,15 +48,17 @@ class Exhibits:
     ) -> None:
         self.folder, self.store, self.latents, self.seed = folder, store, latents, seed
         rows, self.columns = (1, POINTS) if store.is_points else grid_shape(store.shape)
-        self.classes = tuple(classes[: CLASS_ROWS * rows // 8])
+        self.classes = tuple(classes[: CLASS_ROWS if store.is_points else CLASS_ROWS * rows // 8])
         order = np.random.Generator(np.random.Philox(key=seed)).permutation(len(store))
+        picks = np.resize(order, rows * self.columns)
+        self.labels: Tensor | None = None
         if self.classes and (labels := store.labels) is not None:
-            of_each = [np.resize(order[labels[order] == number], self.columns) for number in range(len(self.classes))]
-            picks = np.concatenate(of_each)
-            self.labels: Tensor | None = torch.arange(len(self.classes)).repeat_interleave(self.columns)
-        else:
-            picks = np.resize(order, rows * self.columns)
-            self.labels = None
+            if not store.is_points:  # a row for each class; points are shown as they come, all in one picture
+                of_each = (
+                    np.resize(order[labels[order] == number], self.columns) for number in range(len(self.classes))
+                )
+                picks = np.concatenate(list(of_each))
+            self.labels = torch.from_numpy(labels[picks])
         self.real = store.gather(picks).numpy()
         self._real_spread = spread(self.real)
         source = store if held is None else held
@@ -109,7 +111,9 @@ class Exhibits:
         said = game.opinions(real, made, self.labels)
         table = {}
         for number, name in enumerate(self.classes):
-            mine = slice(number * self.columns, (number + 1) * self.columns)
+            mine = (self.labels == number).numpy()
+            if not mine.any():
+                continue
             spread_of_real = spread(self.real[mine])
             figures = {key: float(values[mine].float().mean()) for key, values in said.items()}
             if spread_of_real > 0:
@@ -128,10 +132,11 @@ class Exhibits:
             self._plane(model)
 
     def _codes(self, model: Model) -> None:
-        """What the codes mean."""
+        """What the codes mean; of a model with classes, for the first one."""
         most = CODE_ROWS * grid_shape(self.store.shape)[0] // 8
         sweep = self.latents.sweep(Randomness(self.seed, keep=2), "codes", self.columns, most=most)
-        self._rows("codes", model.generate(sweep.latents), sweep.labels)
+        classes = torch.zeros(len(sweep.latents), dtype=torch.int64) if model.classes else None
+        self._rows("codes", model.generate(sweep.latents, classes), sweep.labels)
 
     def _reconstructions(self, model: Model) -> None:
         """Images, and what the model makes of them, row under row."""
@@ -149,7 +154,7 @@ class Exhibits:
         steps = torch.linspace(-REACH, REACH, 2 * self.columns - 1)
         upwards = steps.flip(0)
         points = torch.stack((steps.repeat(len(steps)), upwards.repeat_interleave(len(steps))), dim=1)
-        self._rows("plane", model.generate(points), [f"{float(value):.2g}" for value in upwards])
+        self._rows("plane", model.generate(points), [f"{round(float(value), 2) + 0.0:g}" for value in upwards])
 
     def _rows(self, name: str, made: Tensor, labels: Sequence[str]) -> None:
         write_rows(self.folder / f"{name}.png", self._pixels(made), self.store.low, self.store.high, labels)
