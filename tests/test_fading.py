@@ -71,5 +71,5 @@ def test_a_fading_penalty_has_the_weight_of_its_time(progress: float, factor: fl
 
 def test_a_configured_penalty_fades() -> None:
     config = config_of(game__penalties={"r1": {"gamma": 4.0, "fade_to": 0.25, "fade_until": 0.5, "every": 2}})
-    (penalty,) = make_game(config, IMAGE)._penalties
+    (penalty,) = make_game(config, IMAGE).penalties.every
     assert [penalty.factor(progress) for progress in (0.0, 0.25, 0.5, 1.0)] == pytest.approx([4.0, 2.0, 1.0, 1.0])

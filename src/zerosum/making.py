@@ -66,8 +66,8 @@ def make_game(config: RunConfig, shape: tuple[int, ...], classes: int = 0) -> Ga
     at_once = config.training.micro_batch or config.training.batch
     if at_once < 2 and mixes_samples(game):
         raise UsageError(
-            "These networks compare the samples of a batch (BatchNorm, style mixing), which takes 2 or more: give "
-            "--training.batch 2 or more."
+            "These networks compare the samples of a batch (BatchNorm, style mixing), which takes 2 samples or "
+            "more: give --training.batch 2 or more."
         )
     refuse_mixed_styles(config, game)
     return game

@@ -13,6 +13,8 @@ def refuse_nonsense(config: RunConfig, classes: int) -> None:
     for name, player in config.players().items():
         if name != "discriminator" and (player.spectral or player.clip or player.minibatch != "none"):
             raise UsageError(f"{name}.spectral, .clip and .minibatch are for a discriminator; leave them out.")
+        if name != "discriminator" and player.minibatch_options:
+            raise UsageError(f"{name}.minibatch_options are for a discriminator; leave them out.")
         if player.minibatch == "none" and player.minibatch_options:
             raise UsageError(f"{name}.minibatch_options without a layer: give --discriminator.minibatch with it.")
     refuse_lone_labels(config, classes)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from zerosum.games.game import Batch, Game, Loss, Turn, frozen
 from zerosum.games.randomness import Draw, Latents
 from zerosum.games.reconstruction import Restoring
-from zerosum.games.terms import Penalty, Seen
+from zerosum.games.terms import Penalties, Penalty, Seen, with_penalties
 from zerosum.likelihoods import get_cost, normal_divergence, reparameterised
 from zerosum.losses import AdversarialLoss
 from zerosum.networks import mixes_samples
@@ -46,8 +46,7 @@ class EncodingGame(Game):
         super().__init__()
         self.encoder, self.generator, self.discriminator = encoder, generator, discriminator
         self.loss, self.latents, self.rules = loss, latents, rules
-        self.penalties = nn.ModuleDict({penalty.name: penalty for penalty in penalties})
-        self._penalties = penalties
+        self.penalties = Penalties(penalties)
         self._mixes = mixes_samples(discriminator)
         self.certain = not loss.linear
         self.released = ("encoder", "generator")
@@ -77,12 +76,9 @@ class EncodingGame(Game):
         chance = (draw.shares("flips", 2)[: len(real)],) if self.loss.flips else ()
         losses = [self.loss.discriminator_loss(real_logits, logits, *chance) for logits in against]
         loss, fake, fake_logits = torch.stack(losses).mean(), fakes[-1], against[-1]
-        total, parts = loss, {}
-        for penalty in self._penalties:
-            if draw.turn % penalty.every == 0:
-                value = penalty(self.discriminator, Seen(real, fake, real_logits, fake_logits), draw)
-                total = total + penalty.factor(draw.progress) * value
-                parts[penalty.name] = value.detach()
+        seen = Seen(real, fake, real_logits, fake_logits)
+        due = self.penalties.due("discriminator", draw)
+        total, parts = with_penalties(loss, due, self.discriminator, seen, draw)
         said = {
             "D(x)": self.loss.probability(real_logits.detach(), fake_logits.detach()).mean(),
             "D(G(z)) before": self.loss.probability(fake_logits.detach(), real_logits.detach()).mean(),

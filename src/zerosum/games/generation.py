@@ -28,7 +28,7 @@ from zerosum.games.information import Information
 from zerosum.games.labels import Classification, told
 from zerosum.games.randomness import Draw, Latents
 from zerosum.games.remedies import Remedies, Replay, in_packs
-from zerosum.games.terms import Penalty, Seen
+from zerosum.games.terms import Penalties, Penalty, Seen, with_penalties
 from zerosum.losses import AdversarialLoss
 from zerosum.networks import feature_count, mixes_samples
 
@@ -81,14 +81,12 @@ class Generation(Game):
         self.generator = generator
         self.discriminator = discriminator
         self.loss = loss
-        self._penalties = penalties
-        self.penalties = nn.ModuleDict({penalty.name: penalty for penalty in penalties})
+        self.penalties = Penalties(penalties, lazy_apart=lazy_apart, discriminator_turns=discriminator_turns)
         self.discriminator_turns = discriminator_turns
         self.discriminator_factor = discriminator_factor
         self.reduction = reduction
         self.latents = latents
         self.remedies = remedies or Remedies()
-        self.lazy_apart = lazy_apart
         self.released = ("generator",)
         self.certain = not loss.linear
         self.mixes = mixes_samples(discriminator)
@@ -113,7 +111,7 @@ class Generation(Game):
                 f"game.one_pass: with the loss {self.loss.name!r} and a discriminator that mixes samples (BatchNorm) "
                 "or judges patches one pass is not exact; leave it out."
             )
-        apart = [penalty.name for penalty in self._penalties if penalty.reads_logits]
+        apart = [penalty.name for penalty in self.penalties.every if penalty.reads_logits]
         apart += [name for name in ("replay", "feature_matching", "information") if getattr(self.remedies, name)]
         apart += ["the auxiliary classifier"] if self.classification else []
         if wanted and apart:
@@ -127,14 +125,10 @@ class Generation(Game):
         else:
             turns = [Turn("discriminator", repeat=self.discriminator_turns), Turn("generator", shows=False)]
         for player in ("discriminator", "generator"):
-            if lazy := self._lazy(player):
+            if lazy := self.penalties.lazy(player):
                 turns_a_step = self.discriminator_turns if player == "discriminator" else 1
                 turns.append(Turn(player + APART, (player,), shows=False, every=lazy[0].every // turns_a_step))
         return tuple(turns)
-
-    def _lazy(self, player: str) -> list[Penalty]:
-        """The player's penalties that have turns of their own."""
-        return [each for each in self._penalties if self.lazy_apart and each.player == player and each.every > 1]
 
     def parameters_of(self, player: str) -> list[nn.Parameter]:
         """The player's network; what reads the discriminator's features (Q, the classifier) plays with it."""
@@ -172,14 +166,13 @@ class Generation(Game):
     def opinions(self, real: Tensor, fake: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """What the discriminator says of each sample, as a probability, and whether the classifier knows its class."""
         device = next(self.parameters()).device
+        labels = labels.to(device)
         with evaluating(self.discriminator):
-            labels = labels.to(device)
             (of_real, _), (of_fake, seen) = (self._features(side.to(device), labels) for side in (real, fake))
         said = {"D(x)": self.loss.probability(of_real, of_fake), "D(G(z))": self.loss.probability(of_fake, of_real)}
-        said = {name: value.flatten(1).mean(1) if value.dim() > 1 else value for name, value in said.items()}
         if self.classification is not None:
             said["recognised"] = (self.classification.logits(seen).argmax(1) == labels).float()
-        return said
+        return {name: value.flatten(1).mean(1) if value.dim() > 1 else value for name, value in said.items()}
 
     # what the discriminator is shown, and what it says
 
@@ -253,9 +246,8 @@ class Generation(Game):
         real_logits, fake_logits, real_features, features = self._judge(shown_real, shown_fake, batch.labels)
         loss = self._adversarial(real_logits, fake_logits, draw)
         seen = Seen(shown_real, shown_fake, real_logits, fake_logits, labels=batch.labels)
-        parts: dict[str, Tensor] = {}
         total = loss * (self.discriminator_factor * self._scale(draw))
-        total = self._with_penalties(self._due("discriminator", draw), total, seen, draw, parts)
+        total, parts = self._penalised("discriminator", total, seen, draw)
         if self.information is not None:
             bound = self.information(features, draw.latents(self.latents)[:, self.latents.size :])
             total = total - self.information.weight * self._scale(draw) * bound
@@ -283,34 +275,14 @@ class Generation(Game):
         if self.classification is not None and batch.labels is not None:
             total = total + self.classification.weight * frozen(self.classification, features, labels=batch.labels)
         seen = self._seen_by_generator(batch, draw)
-        total = self._with_penalties(self._due("generator", draw), total * self._scale(draw), seen, draw, parts)
+        total, penalties = self._penalised("generator", total * self._scale(draw), seen, draw)
         after = self.loss.probability(fake_logits.detach(), real_logits).mean()
-        return Loss(total, {"generator": adversarial.detach()}, parts, {"D(G(z)) after": after})
+        return Loss(total, {"generator": adversarial.detach()}, parts | penalties, {"D(G(z)) after": after})
 
-    def _due(self, player: str, draw: Draw) -> list[Penalty]:
-        """The player's penalties that join its turn at this draw."""
-        turn = draw.turn if player == "discriminator" else draw.turn // self.discriminator_turns
-        lazy = self._lazy(player)
-        return [
-            penalty
-            for penalty in self._penalties
-            if penalty.player == player and penalty not in lazy and turn % penalty.every == 0
-        ]
-
-    def _with_penalties(
-        self,
-        penalties: list[Penalty],
-        total: Tensor,
-        seen: Seen,
-        draw: Draw,
-        parts: dict[str, Tensor],
-    ) -> Tensor:
-        """`total` and what the player's penalties add; their bare values go to `parts`."""
-        for penalty in penalties:
-            value = penalty(told(self.get_submodule(penalty.player), seen.labels), seen, draw)
-            total = total + value * (penalty.factor(draw.progress) * self._scale(draw))
-            parts[penalty.name] = value.detach()
-        return total
+    def _penalised(self, player: str, total: Tensor, seen: Seen, draw: Draw) -> tuple[Tensor, dict[str, Tensor]]:
+        """`total` and what the player's penalties that are due add; and their bare values."""
+        due = self.penalties.due(player, draw)
+        return with_penalties(total, due, self.get_submodule(player), seen, draw, self._scale(draw))
 
     def _seen_by_generator(self, batch: Batch, draw: Draw) -> Seen:
         """What the generator's penalties need: the latents."""
@@ -367,8 +339,9 @@ class Generation(Game):
         total = sum(
             (value.sum() * 0 for value in self.parameters_of(player)), torch.zeros((), device=draw.randomness.device)
         )
-        parts: dict[str, Tensor] = {}
-        return Loss(self._with_penalties(self._lazy(player), total, seen, draw, parts), parts=parts)
+        own, lazy = self.get_submodule(player), self.penalties.lazy(player)
+        total, parts = with_penalties(total, lazy, own, seen, draw, self._scale(draw))
+        return Loss(total, parts=parts)
 
     def _both_apart(self, batch: Batch, draw: Draw) -> Loss:
         """Both losses at the same networks, the fakes judged twice."""
@@ -404,10 +377,8 @@ class Generation(Game):
         loss = self._adversarial(real_logits, fake_logits, draw)
         loss = loss + ((sent - a) * (fake_logits - f.detach())).sum()  # adds to the slope, and 0 to the value
         seen = Seen(shown_real, shown_fake.detach(), real_logits, fake_logits, shared=True, labels=batch.labels)
-        parts: dict[str, Tensor] = {}
         total = loss * (self.discriminator_factor * self._scale(draw))
-        total = self._with_penalties(self._due("discriminator", draw), total, seen, draw, parts)
-        by_generator = self._seen_by_generator(batch, draw)
-        total = self._with_penalties(self._due("generator", draw), total, by_generator, draw, parts)
+        total, parts = self._penalised("discriminator", total, seen, draw)
+        total, of_generator = self._penalised("generator", total, self._seen_by_generator(batch, draw), draw)
         losses = {"discriminator": loss.detach(), "generator": generator_loss.detach()}
-        return Loss(total, losses, parts, self._outputs(real_logits, fake_logits))
+        return Loss(total, losses, parts | of_generator, self._outputs(real_logits, fake_logits))

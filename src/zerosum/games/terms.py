@@ -7,7 +7,7 @@ to turn (LeCam's anchors, the mean path length) is a buffer of the game, so it i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
@@ -21,6 +21,7 @@ from zerosum.augment import flip_and_shift
 from zerosum.errors import UsageError, nearest
 from zerosum.games.fading import Fading
 from zerosum.games.game import evaluating
+from zerosum.games.labels import told
 from zerosum.games.randomness import Draw
 
 
@@ -72,6 +73,43 @@ class Penalty(nn.Module):
     def factor(self, progress: float) -> float:
         """What its value is multiplied by where it is added."""
         return self.every * self.weight.at(progress)
+
+
+class Penalties(nn.ModuleDict):
+    """The penalties of a game by name, and when each is due.
+
+    Args:
+        penalties: them.
+        lazy_apart: lazy ones take turns of their own, instead of joining every so many-th turn of their player.
+        discriminator_turns: of one step; the generator takes one.
+    """
+
+    def __init__(self, penalties: Sequence[Penalty], *, lazy_apart: bool = False, discriminator_turns: int = 1) -> None:
+        super().__init__({penalty.name: penalty for penalty in penalties})
+        self.every = tuple(penalties)
+        self.lazy_apart, self.discriminator_turns = lazy_apart, discriminator_turns
+
+    def lazy(self, player: str) -> list[Penalty]:
+        """The player's that have turns of their own."""
+        return [each for each in self.every if self.lazy_apart and each.player == player and each.every > 1]
+
+    def due(self, player: str, draw: Draw) -> list[Penalty]:
+        """The player's that join its turn at this draw."""
+        turn = draw.turn if player == "discriminator" else draw.turn // self.discriminator_turns
+        apart = self.lazy(player)
+        return [each for each in self.every if each.player == player and each not in apart and turn % each.every == 0]
+
+
+def with_penalties(
+    total: Tensor, penalties: Sequence[Penalty], network: nn.Module, seen: Seen, draw: Draw, scale: float = 1.0
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """`total` and what the player's penalties add, `scale` times their weights; and their bare values by name."""
+    parts = {}
+    for penalty in penalties:
+        value = penalty(told(network, seen.labels), seen, draw)
+        total = total + value * (penalty.factor(draw.progress) * scale)
+        parts[penalty.name] = value.detach()
+    return total, parts
 
 
 @dataclass(frozen=True)

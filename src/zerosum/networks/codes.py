@@ -32,7 +32,7 @@ class CodeDistribution(nn.Module):
     @torch.no_grad()
     def fit(self, codes: Tensor) -> None:
         """Take mean and covariance of codes (N, size), N at least 2."""
-        exact = codes.double().cpu()
+        exact = codes.cpu().double()
         mean = exact.mean(0)
         # codes − mean = U S Vᵀ, so the covariance is V S² Vᵀ / (N − 1) = FᵀF with F = V S Vᵀ / √(N − 1): symmetric, the
         # same whatever the signs of the singular vectors.
