@@ -93,7 +93,7 @@ def test_bad_file_is_listed_with_its_reason(tmp_path, body, reason):
     found = open_data(folder, max_rejected=0.5, rejects_to=tmp_path / "run/rejected.txt")
     assert len(found) == 2
     assert [r.name for r in found.rejected] == ["b.png"]
-    assert (tmp_path / "run/rejected.txt").read_text() == f"b.png: {found.rejected[0].reason}\n"
+    assert (tmp_path / "run/rejected.txt").read_text() == f"b.png\t{found.rejected[0].reason}\n"
     assert re.search(reason, found.rejected[0].reason), found.rejected[0].reason
     assert "0x" not in found.rejected[0].reason
     assert "b.png" in describe(found)
@@ -145,7 +145,7 @@ def test_names_with_line_breaks_stay_on_their_line(tmp_path):
     folder = folder_of(tmp_path / "s", a_png=GOOD)
     (folder / "x\ny.png").write_bytes(b"")
     open_data(folder, max_rejected=1, rejects_to=tmp_path / "r.txt")
-    assert (tmp_path / "r.txt").read_text() == "x\\ny.png: empty file (0 bytes)\n"
+    assert (tmp_path / "r.txt").read_text() == "x\\ny.png\tempty file (0 bytes)\n"
 
 
 def test_links(tmp_path):

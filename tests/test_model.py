@@ -245,7 +245,7 @@ HOSTILE: dict[str, Callable[[dict[str, Any]], None]] = {
     "words for a range": lambda about: about["data"].update(low="a"),
     "no data": lambda about: about.pop("data"),
     "no latent": lambda about: about.pop("latent"),
-    "another format": lambda about: about.update(format=2),
+    "another format": lambda about: about.update(format=1),
     "no format": lambda about: about.pop("format"),
     "another file": lambda about: about["file"].update(bytes=1),
     "no file": lambda about: about.pop("file"),

@@ -106,7 +106,8 @@ def judge_records(name: str, run: Run) -> None:
         assert {"D(x)", "D(G(z)) before"} <= set(last["outputs"])
         assert (run.path / "figures" / "outputs.png").exists()
     if config.encoder is not None:
-        assert set(last["figures"]) == {"PSNR", "SSIM"}
+        noisy = {"noisy PSNR", "noisy SSIM"} if config.game.reconstruction.corruption != "none" else set()
+        assert set(last["figures"]) == {"PSNR", "SSIM"} | noisy
         assert (run.path / "figures" / "reconstructions.png").exists()
     if config.game.labels.any:
         assert list(last["classes"]) == [str(digit) for digit in range(10)]

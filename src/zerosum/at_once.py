@@ -33,7 +33,7 @@ MOST_WORK = 1_500_000  # parameters times batch
 
 def why_not(config: RunConfig, material: Material, game: Game) -> str:
     """Why the members of an ensemble do not train at once; empty where they do."""
-    if not isinstance(game, Generation) or config.game.labels.any or game.latents.of_images:
+    if type(game) is not Generation or config.game.labels.any or game.latents.of_images:
         return "only plain games of a generator and a discriminator are stacked"
     work = sum(parameter.numel() for parameter in game.parameters()) * config.training.batch
     plan = make_plan(config, material.store, material.device)

@@ -109,7 +109,9 @@ def _sample_flags(verbs: Verbs) -> None:
     sample.add_argument(
         "--code", type=int, metavar="K", help="value of the first categorical code, from 0 (default: as drawn)"
     )
-    sample.add_argument("--label", metavar="K", help="class of the samples, its number or name (default: as drawn)")
+    sample.add_argument(
+        "--label", metavar="K", help="class of the samples: its name, or else its number from 0 (default: as drawn)"
+    )
     sample.add_argument(
         "--out", metavar="FILE|FOLDER", help="an image file: one sheet; .npy: an array; a folder: a file each"
     )

@@ -72,7 +72,7 @@ class DataConfig(Section):
     root: str = Field("", description="where a built-in set's files lie, if not in the usual places")
     labels: bool = Field(False, description="read class names from subfolders, labels.csv or label files")
     labelled: Annotated[int, BeforeValidator(parse_count)] = Field(
-        0, ge=0, description="semi-supervised: so many images whose labels are shown, as many of each class; 0: all"
+        0, ge=0, description="semi-supervised: so many images whose labels are shown, as many of each class"
     )
     holdout: float = Field(0.0, ge=0, lt=1, description="share of the images that is never trained on, for figures")
     max_rejected: float = Field(0.01, ge=0, le=1, description="share of unreadable files that is still accepted")

@@ -20,10 +20,12 @@ def diagnose(records: Sequence[dict[str, Any]], diversity: float | None = None, 
     if not records:
         return HEALTHY
     if diversity is not None and diversity < 0.1 and records[-1]["images"] >= WARM:
-        return (
-            f"collapse: the samples differ from each other by {diversity:.0%} of what real ones do; "
-            "try --game.loss relativistic with --game.penalties.r1.gamma and --game.penalties.r2.gamma, or another seed"
+        remedy = (
+            "--game.loss relativistic with --game.penalties.r1.gamma and --game.penalties.r2.gamma, or another seed"
+            if "discriminator" in records[-1].get("losses", {})
+            else "a smaller --game.reconstruction.beta, or lower learning rates"
         )
+        return f"collapse: the samples differ from each other by {diversity:.0%} of what real ones do; try {remedy}"
     recent = records[-3:]
     # A critic's outputs are ranks: a good one ranks every real image over every fake, and the game is well.
     outputs = [record["outputs"] for record in recent if "D(x)" in record.get("outputs", {})] if certain else []

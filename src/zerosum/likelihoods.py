@@ -18,7 +18,7 @@ from torch import Tensor
 
 from zerosum.errors import UsageError, nearest
 
-LEAST = 1e-6  # a brightness is kept so far from 0 and 1, where its logarithm ends
+LEAST = 1e-7  # a brightness is kept so far from 0 and 1, where its logarithm ends; in float32 a tanh ends there too
 
 
 def squared(wanted: Tensor, made: Tensor) -> Tensor:

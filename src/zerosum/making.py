@@ -35,10 +35,19 @@ from zerosum.games import (
     term_of,
 )
 from zerosum.losses import get_loss, refuse_probabilities
-from zerosum.networks import Blueprint, Discriminator, JointDiscriminator, add_minibatch, feature_count, mixes_samples
+from zerosum.networks import (
+    Blueprint,
+    Discriminator,
+    JointDiscriminator,
+    add_minibatch,
+    entry,
+    feature_count,
+    mixes_samples,
+)
 from zerosum.penalties import spectral_normalise
 from zerosum.refusals import refuse_lone_groups, refuse_nonsense
 
+MOST_CODES = 4096  # of an autoencoder: the distribution of codes that is fitted holds their square
 PAIR_UNITS = 512  # that read a code, and that read a pair
 # The class of each game with an encoder and a discriminator, and what the latter judges.
 ENCODING: dict[str, tuple[type[EncodingGame], str]] = {
@@ -110,6 +119,11 @@ def make_generation(config: RunConfig, about: About) -> Generation:
     """A generator against a discriminator."""
     plans = blueprints(config, about)
     generator = plans["generator"].build()
+    if config.latent.distribution == "images" and not getattr(generator, "takes_images", False):
+        raise UsageError(
+            "latent.distribution images is for a generator that is fed with images, and without labels: give "
+            "--generator.network encoder-generator --latent.size auto."
+        )
     discriminator = make_discriminator(config, plans["discriminator"])
     asked = config.game.labels
     auxiliary = asked.discriminator == "auxiliary"
@@ -144,6 +158,8 @@ def make_reconstruction(config: RunConfig, about: About) -> Reconstruction:
     """An encoder and a decoder."""
     plans = blueprints(config, about)
     refuse_brightness_of_points(config, about)
+    if not config.game.reconstruction.variational and latents_of(config).size > MOST_CODES:
+        raise UsageError(f"latent.size: an autoencoder's codes have {MOST_CODES:,} numbers at most; give fewer.")
     encoder, generator = plans["encoder"].build(), plans["generator"].build()
     return Reconstruction(
         encoder, generator, latents=latents_of(config), rules=restoring_of(config.game.reconstruction)
@@ -155,6 +171,11 @@ def make_encoding(config: RunConfig, about: About) -> EncodingGame:
     plans, latents = blueprints(config, about), latents_of(config)
     kind, of_what = ENCODING[config.game.kind]
     plan = plans["discriminator"]
+    if of_what == "codes" and entry(plan.network).of == "images":
+        raise UsageError(
+            f"discriminator.network: this game's discriminator judges codes, and {plan.network} takes images: give "
+            "--discriminator.network mlp-discriminator."
+        )
     if of_what == "codes":
         plan = replace(plan, arguments=plan.arguments | {"shape": [latents.length]})
     refuse_brightness_of_points(config, about)
@@ -202,10 +223,17 @@ def classifier(config: RunConfig, plan: Blueprint, classes: int) -> Classifier:
 
 def refuse_brightness_of_points(config: RunConfig, about: About) -> None:
     """Raise `UsageError` for a likelihood of brightness where samples are points, which have none."""
-    if config.game.reconstruction.loss == "bernoulli" and len(about.shape) == 1:
+    if config.game.reconstruction.loss != "bernoulli":
+        return
+    if len(about.shape) == 1:
         raise UsageError(
             "game.reconstruction.loss bernoulli is for the brightness of images, and these data are points: give "
             "--game.reconstruction.loss squared --generator.options.output linear."
+        )
+    if config.generator.options.get("output") == "linear":
+        raise UsageError(
+            "game.reconstruction.loss bernoulli needs brightness within its bounds: leave generator.options.output "
+            "linear out, or give --game.reconstruction.loss squared."
         )
 
 

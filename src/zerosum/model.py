@@ -20,7 +20,7 @@ from zerosum.games.randomness import share
 from zerosum.networks import Blueprint, CodeDistribution, StyleGenerator
 from zerosum.sampler import AT_ONCE, Sampler, chunks
 
-FORMAT = 1
+FORMAT = 2
 STYLES = 4096  # from which the mean style is taken
 DTYPES = ("uint8", "uint16", "float32")
 
@@ -35,6 +35,7 @@ class Model(Sampler):
     def __init__(self, networks: Mapping[str, nn.Module], config: dict[str, Any]) -> None:
         self.networks = nn.ModuleDict(dict(networks)).eval()
         self.config = config
+        self._mean_style: Tensor | None = None
 
     @property
     def styled(self) -> bool:
@@ -68,9 +69,10 @@ class Model(Sampler):
         https://arxiv.org/abs/1812.04948, appendix B); else latents come truncated.
         """
         if isinstance(self.generator, StyleGenerator) and truncation != 1:
-            mean = self.generator.styles(
-                Latents(**self.config["latent"]).rows(Randomness(0), "mean style", 0, STYLES).to(self._device)
-            ).mean(0)
+            if self._mean_style is None:
+                many = Latents(**self.config["latent"]).rows(Randomness(0), "mean style", 0, STYLES)
+                self._mean_style = self.generator.styles(many.to(self._device)).mean(0)
+            mean = self._mean_style
             styles = mean + truncation * (self.generator.styles(latents.to(self._device)) - mean)
             pieces = [self.generator.synthesise(some).float().cpu() for some in styles.split(AT_ONCE)]
             return torch.cat(pieces) if len(styles) else torch.empty(0, *self.shape)

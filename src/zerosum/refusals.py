@@ -87,6 +87,8 @@ def refuse_encoding(config: RunConfig) -> None:
             f"latent.categorical and .continuous: the game {kind!r} has no codes of that kind; leave them out."
         )
     unused = UNUSED.get(kind, ())
+    if kind == "reconstruction" and not asked.variational:
+        unused = ("beta", "warm_up")
     if names := [name for name in unused if getattr(asked, name) != getattr(type(asked)(), name)]:
         raise UsageError(
             f"game.reconstruction: the game {kind!r} has no use for {' and '.join(names)}; leave that out."

@@ -77,7 +77,7 @@ class Sampler(ABC):
             return torch.full((count,), self.classes.index(str(label)), dtype=torch.int64)
         if str(label).isdecimal() and int(label) < len(self.classes):
             return torch.full((count,), int(label), dtype=torch.int64)
-        some = ", ".join(self.classes[:12]) + (" …" if len(self.classes) > 12 else "")
+        some = ", ".join(map(repr, self.classes[:12])) + (" …" if len(self.classes) > 12 else "")
         raise UsageError(f"There is no label {label!r}: the {len(self.classes)} classes are {some}.")
 
     def drawn(
@@ -118,7 +118,8 @@ class Sampler(ABC):
             seed: which ones.
             truncation: latents are scaled by it; below 1, samples nearer to the common and fewer of the rare.
             code: the value of the first categorical code, in all of them; None: as drawn.
-            label: the class of all of them, its number or name; None: as drawn.
+            label: the class of all of them: its name or, as an int (or a text that is no name), its number from 0;
+                None: as drawn.
             output: "array": in the data's own dtype and range, (N, H, W, C), or float32 (N, D) for points;
                 "pil": a list of `PIL.Image.Image`.
 

@@ -16,6 +16,8 @@ from zerosum.data.store import FORMAT, Store, Writer, open_or_build
 from zerosum.data.tables import build_arrays
 from zerosum.errors import DataError, RunError, UsageError, nearest
 
+TAB = "\t"  # no name on a printable line holds one
+
 
 def open_data(
     source: str | Path,
@@ -123,16 +125,16 @@ def _judge(store: Store, source: str | Path, max_rejected: float, rejects_to: Pa
     )
 
 
-def line(rejected: Rejected) -> str:
+def line(rejected: Rejected, between: str = ": ") -> str:
     """'name: reason' on one printable line, whatever the name holds."""
     name = "".join(c if c.isprintable() else c.encode("unicode_escape", "replace").decode() for c in rejected.name)
-    return f"{name}: {rejected.reason}"
+    return f"{name}{between}{rejected.reason}"
 
 
 def write_rejected(path: Path, rejected: tuple[Rejected, ...]) -> None:
-    """One 'name: reason' a line. Raises RunError."""
+    """The name, a tab and the reason a line, as the report reads them. Raises RunError."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("".join(f"{line(r)}\n" for r in rejected), encoding="utf-8")
+        path.write_text("".join(f"{line(r, TAB)}\n" for r in rejected), encoding="utf-8")
     except OSError as error:
         raise RunError(f"{path}: cannot be written: {error.strerror}") from error

@@ -17,6 +17,7 @@ from zerosum.data.store import Store
 from zerosum.errors import DataError, UsageError
 
 PATIENCE = 2.0  # seconds of hashing before progress is told
+MOST_CLASSES = 10_000
 SHOWN = 5
 
 
@@ -69,7 +70,15 @@ def labelled(store: Store, count: int, progress: Progress | None = None) -> Stor
 
 
 def refuse_empty_classes(store: Store) -> None:
-    """Raises DataError that names the classes without a single row; nothing where the store has no labels."""
+    """Raises DataError that names the classes without a single row, or where there are too many classes.
+
+    Nothing where the store has no labels.
+    """
+    if len(store.classes) > MOST_CLASSES:
+        raise DataError(
+            f"{store.name}: {len(store.classes):,} classes, and {MOST_CLASSES:,} are taken at most: are the labels "
+            "names of single images? Do without --data.labels, or give labels that several images share."
+        )
     names = [name for name, count in zip(store.classes, _sizes(store), strict=True) if not count]
     if not names:
         return

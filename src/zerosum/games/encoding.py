@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from zerosum.games.game import Batch, Game, Loss, Turn, frozen
 from zerosum.games.randomness import Draw, Latents
-from zerosum.games.reconstruction import Restoring
+from zerosum.games.reconstruction import Restoring, drawn_codes
 from zerosum.games.terms import Penalties, Penalty, Seen, with_penalties
-from zerosum.likelihoods import get_cost, normal_divergence, reparameterised
+from zerosum.likelihoods import get_cost, normal_divergence
 from zerosum.losses import AdversarialLoss
 from zerosum.networks import mixes_samples
 
@@ -107,18 +107,17 @@ class VaeGan(EncodingGame):
 
     def play(self, turn: str, batch: Batch, draw: Draw) -> Loss:
         """The loss of one of `turns`."""
-        mean, log_variance = self.encoder(batch.images).float().chunk(2, dim=1)
-        codes = reparameterised(mean, log_variance, draw.latents(Latents(self.latents.size), "code"))
+        if turn == "discriminator":
+            with torch.no_grad():
+                fakes = self._fakes(drawn_codes(self.encoder, batch.images, draw)[2], draw)
+            return self._discriminator_loss(batch.images, fakes.chunk(2), draw)
+        mean, log_variance, codes = drawn_codes(self.encoder, batch.images, draw)
         if turn == "encoder":
             likeness, _ = self._likeness(batch.images, frozen(self.generator, codes))
             divergence = normal_divergence(mean, log_variance).mean()
             total = self.rules.beta_at(draw.progress) * divergence + likeness
             return Loss(total, {"encoder": total.detach()}, {"divergence": divergence.detach()})
-        # One pass, so that BatchNorm sees restored and drawn codes together.
-        fakes = self.generator(torch.cat((codes.detach(), self._drawn(draw))))
-        if turn == "discriminator":
-            return self._discriminator_loss(batch.images, fakes.chunk(2), draw)
-        restored, drawn = fakes.chunk(2)
+        restored, drawn = self._fakes(codes.detach(), draw).chunk(2)
         likeness, of_restored = self._likeness(batch.images, restored)
         of_drawn = frozen(self.discriminator, drawn).float()
         with torch.no_grad():
@@ -127,6 +126,11 @@ class VaeGan(EncodingGame):
         adversarial = sum(against, torch.zeros((), device=likeness.device)) / 2
         total = self.rules.weight * likeness + adversarial
         return Loss(total, {"generator": adversarial.detach()}, {"likeness": likeness.detach()})
+
+    def _fakes(self, codes: Tensor, draw: Draw) -> Tensor:
+        """Samples of codes, then of drawn latents: in one pass, so that BatchNorm sees them together."""
+        made: Tensor = self.generator(torch.cat((codes, self._drawn(draw))))
+        return made
 
     def _likeness(self, wanted: Tensor, made: Tensor) -> tuple[Tensor, Tensor]:
         """½ ‖D_l(x) − D_l(x̃)‖² a sample, with gradients to what was made alone; and its logits."""
@@ -137,8 +141,7 @@ class VaeGan(EncodingGame):
 
     def rehearse(self, networks: nn.ModuleDict, batch: Batch, draw: Draw) -> None:
         """Codes of real samples and drawn ones, decoded together."""
-        mean, log_variance = networks["encoder"](batch.images).float().chunk(2, dim=1)
-        codes = reparameterised(mean, log_variance, draw.latents(Latents(self.latents.size), "code"))
+        codes = drawn_codes(networks["encoder"], batch.images, draw)[2]
         networks["generator"](torch.cat((codes, self._drawn(draw))))
 
 
@@ -159,8 +162,9 @@ class BiGan(EncodingGame):
     def play(self, turn: str, batch: Batch, draw: Draw) -> Loss:
         """The loss of one of `turns`."""
         latents = self._drawn(draw)
-        made, codes = self.generator(latents), self.encoder(batch.images)
-        real, fake = _pairs(batch.images, codes), _pairs(made, latents)
+        with torch.set_grad_enabled(turn != "discriminator"):
+            made, codes = self.generator(latents), self.encoder(batch.images)
+            real, fake = _pairs(batch.images, codes), _pairs(made, latents)
         if turn == "discriminator":
             return self._discriminator_loss(real, (fake,), draw)
         if self._mixes:
@@ -196,7 +200,8 @@ class AdversarialAutoencoder(EncodingGame):
 
     def play(self, turn: str, batch: Batch, draw: Draw) -> Loss:
         """The loss of one of `turns`."""
-        codes = self.encoder(batch.images).float()
+        with torch.set_grad_enabled(turn != "discriminator"):
+            codes = self.encoder(batch.images).float()
         if turn == "reconstruction":
             error = self._cost(batch.images, self.generator(codes).float()).mean() / batch.images[0].numel()
             return Loss(self.rules.weight * error, {"reconstruction": error.detach()})

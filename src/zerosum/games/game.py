@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -63,6 +63,7 @@ class Game(nn.Module):
 
     turns: tuple[Turn, ...]
     rehearsed: int = 256  # real images on which a release is prepared
+    examines: bool = False  # whether `examine` has anything to say
     certain: bool = True  # whether the discriminator's outputs are probabilities, 1 where it is sure
     released: tuple[str, ...]  # the submodules that are averaged (EMA), looked at in reports, and shipped
 
@@ -85,7 +86,7 @@ class Game(nn.Module):
         """Run released `networks` as they are used in training, so that statistics they keep can be estimated anew."""
         raise NotImplementedError(f"{type(self).__name__} does not say how its networks are used")
 
-    def prepare_release(self, networks: nn.ModuleDict, batches: Sequence[tuple[Batch, Draw]]) -> None:
+    def prepare_release(self, networks: nn.ModuleDict, batches: Iterable[tuple[Batch, Draw]]) -> None:
         """What else released `networks` need before they can be shipped; mostly nothing."""
 
     def corrupted(self, seed: int) -> Callable[[Tensor], Tensor] | None:

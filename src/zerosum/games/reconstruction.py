@@ -19,7 +19,7 @@ https://arxiv.org/abs/1511.06349).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
@@ -57,6 +57,13 @@ class Restoring:
         return self.beta * min(1.0, progress / self.warm_up) if self.warm_up else self.beta
 
 
+def drawn_codes(encoder: nn.Module, images: Tensor, draw: Draw) -> tuple[Tensor, Tensor, Tensor]:
+    """What a variational encoder makes of samples: means, log-variances, and codes drawn by them, all (N, size)."""
+    mean, log_variance = encoder(images).float().chunk(2, dim=1)
+    normal = draw.latents(Latents(mean.shape[1]), "code")
+    return mean, log_variance, reparameterised(mean, log_variance, normal)
+
+
 class Reconstruction(Game):
     """An encoder and a decoder.
 
@@ -92,8 +99,7 @@ class Reconstruction(Game):
             made = self.generator(self.encoder(given)).float()
             error = self._cost(wanted, made).mean() / wanted[0].numel()
             return Loss(rules.weight * error, {"reconstruction": error.detach()})
-        mean, log_variance = self.encoder(given).float().chunk(2, dim=1)
-        codes = reparameterised(mean, log_variance, draw.latents(Latents(self.latents.size), "code"))
+        mean, log_variance, codes = drawn_codes(self.encoder, given, draw)
         error = self._cost(wanted, self.generator(codes).float()).mean()
         divergence = normal_divergence(mean, log_variance).mean()
         total = rules.weight * error + rules.beta_at(draw.progress) * divergence
@@ -102,13 +108,11 @@ class Reconstruction(Game):
 
     def rehearse(self, networks: nn.ModuleDict, batch: Batch, draw: Draw) -> None:
         """Encode and decode real samples, with codes as they are drawn."""
-        codes = networks["encoder"](batch.images)
-        if self.rules.variational:
-            mean, log_variance = codes.float().chunk(2, dim=1)
-            codes = reparameterised(mean, log_variance, draw.latents(Latents(self.latents.size), "code"))
+        encoder = networks["encoder"]
+        codes = drawn_codes(encoder, batch.images, draw)[2] if self.rules.variational else encoder(batch.images)
         networks["generator"](codes)
 
-    def prepare_release(self, networks: nn.ModuleDict, batches: Sequence[tuple[Batch, Draw]]) -> None:
+    def prepare_release(self, networks: nn.ModuleDict, batches: Iterable[tuple[Batch, Draw]]) -> None:
         """Fit the distribution of an autoencoder's codes, so that samples can be drawn."""
         if self.rules.variational:
             return

@@ -65,6 +65,7 @@ class SemiSupervised(Generation):
     """
 
     discriminator: Classifier
+    examines = True
 
     def __init__(
         self, generator: nn.Module, discriminator: Classifier, *, baseline: Classifier | None = None, **options: Any

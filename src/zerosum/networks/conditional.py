@@ -38,16 +38,15 @@ def _check_labels(labels: Tensor, x: Tensor) -> None:
 class OneHot(nn.Module):
     """Labels (N,) to rows (N, classes) that are 1 at the label and 0 elsewhere, without waiting for a GPU."""
 
-    rows: Tensor
-
     def __init__(self, classes: int):
         super().__init__()
         check_positive(classes=classes)
-        self.register_buffer("rows", torch.eye(classes), persistent=False)
+        self.classes = classes
 
     def forward(self, labels: Tensor) -> Tensor:
         """Labels (N,) to rows (N, classes)."""
-        return F.embedding(labels, self.rows)
+        rows = torch.zeros(len(labels), self.classes, device=labels.device)
+        return rows.scatter_(1, labels[:, None], 1.0)
 
 
 class LabelledGenerator(nn.Module):
@@ -92,7 +91,7 @@ class LabelledNorm(nn.Module):
 
     def __init__(self, norm: nn.modules.batchnorm._BatchNorm, classes: int):
         super().__init__()
-        like = norm.weight if norm.affine else norm.running_mean
+        like = norm.weight
         norm.register_parameter("weight", None)
         norm.register_parameter("bias", None)
         norm.affine = False
@@ -134,7 +133,7 @@ class NormedByLabel(nn.Module):
             (parent, name, child)
             for parent in network.modules()
             for name, child in parent.named_children()
-            if isinstance(child, nn.modules.batchnorm._BatchNorm)
+            if isinstance(child, nn.modules.batchnorm._BatchNorm) and child.affine
         ]
         if not found:
             raise UsageError(

@@ -30,6 +30,7 @@ from zerosum.networks.layers import (
     Dropout,
     FromMap,
     ToMap,
+    ToRange,
     check_choice,
     check_images,
     check_positive,
@@ -90,7 +91,7 @@ class DCGAN28Generator(nn.Module):
                 nn.BatchNorm2d(after, EPSILON, MOMENTUM),
                 nn.LeakyReLU(SLOPE),
             ]
-        self.layers = nn.Sequential(*layers, up_same(32, channels, 1), nn.Tanh())
+        self.layers = nn.Sequential(*layers, up_same(32, channels, 1), ToRange())
         glorot_uniform_(self)
 
     def forward(self, z: Tensor) -> Tensor:

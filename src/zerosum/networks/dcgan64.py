@@ -27,6 +27,7 @@ from zerosum.networks.layers import (
     NORMS,
     FromMap,
     ToMap,
+    ToRange,
     centre_crop,
     check_choice,
     check_images,
@@ -72,7 +73,7 @@ class DCGANGenerator(nn.Module):
                 nn.ReLU(inplace=True),
             ]
         last = nn.ConvTranspose2d(sizes[-1], channels, 4, 2, 1, bias=False)
-        self.layers = nn.Sequential(*layers, last, nn.Tanh())
+        self.layers = nn.Sequential(*layers, last, ToRange())
         normal_(self)
 
     def forward(self, z: Tensor) -> Tensor:

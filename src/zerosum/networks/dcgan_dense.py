@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from zerosum.networks.discriminator import Discriminator
-from zerosum.networks.layers import FromMap, ToMap, check_images, check_positive
+from zerosum.networks.layers import FromMap, ToMap, ToRange, check_images, check_positive
 from zerosum.networks.registry import register
 
 
@@ -39,7 +39,7 @@ class DCGANDenseGenerator(nn.Module):
             nn.ConvTranspose2d(256, 128, 4, 2, 1),
             nn.LeakyReLU(0.2),
             nn.ConvTranspose2d(128, channels, 4, 2, 1),
-            nn.Tanh(),
+            ToRange(),
         )
 
     def forward(self, z: Tensor) -> Tensor:

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor, nn
 
 from zerosum.errors import UsageError
-from zerosum.networks.layers import FromMap, ToMap, check_images, check_positive, halved, normal_
+from zerosum.networks.layers import FromMap, ToMap, ToRange, check_images, check_positive, halved, normal_
 from zerosum.networks.registry import register
 
 SLOPE = 0.2
@@ -93,7 +93,7 @@ class EncoderGenerator(nn.Module):
                 nn.BatchNorm2d(after),
                 nn.LeakyReLU(SLOPE),
             ]
-        layers += [BilinearTo(height, width), nn.Conv2d(WIDTHS[0], channels, 3, 1, 1), nn.Tanh()]
+        layers += [BilinearTo(height, width), nn.Conv2d(WIDTHS[0], channels, 3, 1, 1), ToRange()]
         self.decoder = nn.Sequential(*layers)
         normal_(self)
 

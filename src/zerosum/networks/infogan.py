@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from zerosum.networks.discriminator import Discriminator
-from zerosum.networks.layers import FromMap, ToMap, check_images, check_positive, normal_
+from zerosum.networks.layers import FromMap, ToMap, ToRange, check_images, check_positive, normal_
 from zerosum.networks.registry import register
 
 WIDE = 1024  # units of the fully connected layer on either side
@@ -52,7 +52,7 @@ class InfoGANGenerator(nn.Module):
             nn.BatchNorm2d(64),
             nn.ReLU(inplace=True),
             nn.ConvTranspose2d(64, channels, 4, 2, 1),
-            nn.Tanh(),
+            ToRange(),
         )
         normal_(self)
 

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from zerosum.errors import UsageError
 from zerosum.networks.discriminator import Discriminator
 from zerosum.networks.fourier import FourierFeatures
-from zerosum.networks.layers import Dropout, check_choice, check_positive, check_shape, glorot_uniform_
+from zerosum.networks.layers import Dropout, ToRange, check_choice, check_positive, check_shape, glorot_uniform_
 from zerosum.networks.registry import register
 
 
@@ -80,7 +80,7 @@ class MLPGenerator(nn.Module):
         layers += _hidden_layers(widths, activation, slope, hidden_bias, normalise=normalise)
         layers.append(nn.Linear(widths[-1], prod(self.shape)))
         if output == "tanh":
-            layers.append(nn.Tanh())
+            layers.append(ToRange())
         self.layers = nn.Sequential(*layers)
         _initialise(self, init, std)
 

@@ -28,6 +28,7 @@ from zerosum.networks.discriminator import Discriminator
 from zerosum.networks.layers import (
     FromMap,
     ToMap,
+    ToRange,
     centre_crop,
     check_images,
     check_positive,
@@ -74,7 +75,7 @@ class QuickGenerator(nn.Module):
                 nn.BatchNorm2d(after),
                 nn.ReLU(),
             ]
-        self.layers = nn.Sequential(*layers, nn.ConvTranspose2d(sizes[-1], channels, 4, 2, 1), nn.Tanh())
+        self.layers = nn.Sequential(*layers, nn.ConvTranspose2d(sizes[-1], channels, 4, 2, 1), ToRange())
 
     def forward(self, z: Tensor) -> Tensor:
         """Latents (N, latent) to images (N, C, H, W) in [-1, 1]."""

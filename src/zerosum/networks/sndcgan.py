@@ -25,7 +25,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 
 from zerosum.networks.discriminator import Discriminator
-from zerosum.networks.layers import FromMap, ToMap, centre_crop, check_images, check_positive, halved
+from zerosum.networks.layers import FromMap, ToMap, ToRange, centre_crop, check_images, check_positive, halved
 from zerosum.networks.registry import register
 
 EPSILON = 2e-5  # Chainer's default of BatchNorm; its running average keeps 0.9, as torch's does
@@ -60,7 +60,7 @@ class SNDCGANGenerator(nn.Module):
                 nn.BatchNorm2d(after, EPSILON),
                 nn.ReLU(inplace=True),
             ]
-        self.layers = nn.Sequential(*layers, nn.Conv2d(width, channels, 3, 1, 1), nn.Tanh())
+        self.layers = nn.Sequential(*layers, nn.Conv2d(width, channels, 3, 1, 1), ToRange())
         _initialise(self)
 
     def forward(self, z: Tensor) -> Tensor:

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
 from zerosum.errors import UsageError
-from zerosum.networks.layers import check_choice, check_images, check_positive, check_shape
+from zerosum.networks.layers import ToRange, check_choice, check_images, check_positive, check_shape
 from zerosum.networks.mapping import SLOPE, MappingNetwork, he_normal_
 from zerosum.networks.registry import register
 
@@ -203,7 +203,7 @@ class StyleMLPGenerator(StyleGenerator):
         styled = [StyledLayer(layer, (width,), style) for layer, width in zip(layers, hidden, strict=True)]
         last: list[nn.Module] = [nn.Linear(hidden[-1], prod(sizes)), nn.Unflatten(1, sizes)]
         if output == "tanh":
-            last.append(nn.Tanh())
+            last.append(ToRange())
         super().__init__(made, styled, (hidden[0],), nn.Sequential(*last), mixing)
 
 
@@ -254,5 +254,5 @@ class Style28Generator(StyleGenerator):
         for layer in layers:
             he_normal_(layer)
         styled = [StyledLayer(layer, of, style) for layer, of in zip(layers, shapes, strict=True)]
-        last = nn.Sequential(nn.Conv2d(width // 4, channels, 1), nn.Tanh())
+        last = nn.Sequential(nn.Conv2d(width // 4, channels, 1), ToRange())
         super().__init__(made, styled, shapes[0], last, mixing)

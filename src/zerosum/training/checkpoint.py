@@ -51,6 +51,9 @@ class State:
             if self.ema is not None:
                 for name, value in self.ema.network.named_parameters():
                     value.copy_(parts["ema"][name])
+                for name, value in self.ema.network.named_buffers():
+                    if name in parts["game"]:  # constants, or estimated anew: it has none of its own
+                        value.copy_(parts["game"][name])
         except (RuntimeError, KeyError) as error:
             raise RunError(f"The checkpoint does not hold the networks of this run's config.toml: {error}") from error
         for player in self.players:

@@ -98,9 +98,15 @@ class Engine:
                 break
         raise DivergedError(
             f"The game diverged at image {start.first:,}, in the {turn} turn: {why}. Nothing was updated with it, and "
-            "the last checkpoint is from before. Lower --generator.lr and --discriminator.lr, add "
-            "--game.penalties.r1.gamma 1, or take --training.precision float32."
+            f"the last checkpoint is from before. {self._remedy()}"
         )
+
+    def _remedy(self) -> str:
+        """What a user may change in this game."""
+        names = [player.name for player in self.state.players]
+        rates = " and ".join(f"--{name}.lr" for name in names if name in ("encoder", "generator", "discriminator"))
+        penalty = "add --game.penalties.r1.gamma 1, " if "discriminator" in names else ""
+        return f"Lower {rates}, {penalty}or take --training.precision float32."
 
 
 def seed_torch(randomness: Randomness, turn: str, first: int) -> None:

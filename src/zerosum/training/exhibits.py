@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from zerosum.training.samples import grid_shape, spread, write_grid, write_point
 POINTS = 1000  # points a report shows
 CLASS_ROWS = 20  # at most, in a picture with a row for each class
 CODE_ROWS = 20  # at most, in a picture of what codes mean; fewer where images are large
-JUDGED = 256  # restored images from which PSNR and SSIM are taken
+JUDGED, JUDGED_NUMBERS = 256, 2**24  # restored images from which PSNR and SSIM are taken, and numbers in all of them
 REACH = 2.0  # how far a picture of a latent plane goes from its middle, in deviations
 
 
@@ -61,11 +62,7 @@ class Exhibits:
             self.labels = torch.from_numpy(labels[picks])
         self.real = store.gather(picks).numpy()
         self._real_spread = spread(self.real)
-        source = store if held is None else held
-        chosen = np.random.Generator(np.random.Philox(key=seed)).permutation(len(source))[:JUDGED]
-        self._clean = self._normal(source.gather(chosen).numpy())
-        self._given = self._clean if corrupted is None else corrupted(self._clean)
-        self._restores_noise = corrupted is not None
+        self._source, self._corrupted = store if held is None else held, corrupted
 
     def write_real(self) -> None:
         """Real samples, beside which the generated ones are seen."""
@@ -93,14 +90,28 @@ class Exhibits:
         """Mean deviation between samples, as a share of that between real ones; None where those are all one."""
         return spread(samples) / self._real_spread if self._real_spread > 0 else None
 
+    @cached_property
+    def _clean(self) -> Tensor:
+        """Images to be restored, as they should be; gathered only by who restores any."""
+        count = max(1, min(JUDGED, JUDGED_NUMBERS // math.prod(self.store.shape)))
+        chosen = np.random.Generator(np.random.Philox(key=self.seed)).permutation(len(self._source))[:count]
+        return self._normal(self._source.gather(chosen).numpy())
+
+    @cached_property
+    def _given(self) -> Tensor:
+        """The same as they are given to the model."""
+        return self._clean if self._corrupted is None else self._corrupted(self._clean)
+
     def figures(self, model: Model) -> dict[str, float]:
-        """How near restored images are to what they should be: means over pictures of PSNR (dB) and SSIM."""
+        """How near restored images, and noisy ones, are to clean ones: means of their PSNR (dB) and SSIM."""
         if not model.encodes or self.store.is_points:
             return {}
-        restored = model.restored(self._given)
+        sides = {"": model.restored(self._given)} | ({"noisy ": self._given} if self._corrupted else {})
+        measures = {"PSNR": psnr, "SSIM": ssim}
         return {
-            "PSNR": float(psnr(restored, self._clean).mean()),
-            "SSIM": float(ssim(restored, self._clean).mean()),
+            side + name: float(measure(images, self._clean).mean())
+            for name, measure in measures.items()
+            for side, images in sides.items()
         }
 
     def by_class(self, game: Game, samples: np.ndarray) -> dict[str, dict[str, float]]:
@@ -140,7 +151,7 @@ class Exhibits:
 
     def _reconstructions(self, model: Model) -> None:
         """Images, and what the model makes of them, row under row."""
-        names = ("noisy", "restored", "clean") if self._restores_noise else ("real", "reconstructed")
+        names = ("noisy", "restored", "clean") if self._corrupted else ("real", "reconstructed")
         pairs = max(1, len(self.real) // self.columns // len(names))
         shown = self._given[: pairs * self.columns]
         sides = [shown, model.restored(shown), self._clean[: len(shown)]][: len(names)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -54,9 +55,7 @@ class Reporter:
         self.folder, self.store, self.model_config = folder, store, model_config
         self.exhibits, self.feed = exhibits, feed
         self.history, self.display, self.plan = history, display, plan
-        self._held = (
-            None if held is None else Feed(held, feed.randomness, flip=False).batch(0, min(len(held), JUDGED_AT_ONCE))
-        )
+        self._held = None if held is None else Feed(held, feed.randomness, flip=False)
         self._released: Model | None = None
 
     def begin(self, state: State) -> None:
@@ -100,8 +99,8 @@ class Reporter:
         """Figures of the model and of the game as they are now, whole and by class, where there are any."""
         with self.plan.autocasting():
             figures = self.exhibits.figures(self.model(state))
-            if self._held is not None:
-                figures |= state.game.examine(self._held)
+            if self._held is not None and state.game.examines:
+                figures |= state.game.examine(self._held.batch(0, min(len(self._held.store), JUDGED_AT_ONCE)))
             classes = self.exhibits.by_class(state.game, samples)
         return {name: table for name, table in (("figures", figures), ("classes", classes)) if table}
 
@@ -119,23 +118,22 @@ class Reporter:
             return self._released  # a report and a checkpoint often come together
         source = state.game.release() if state.ema is None else state.ema.network
         networks = nn.ModuleDict(dict(copy.deepcopy(source).named_children()))
-        batches = self._rehearsals(state)
         with self.plan.autocasting():
             with settling(networks):
-                for batch, draw in batches if _keeps_statistics(networks) else ():
+                for batch, draw in self._rehearsals(state) if _keeps_statistics(networks) else ():
                     state.game.rehearse(networks, batch, draw)
-            state.game.prepare_release(networks, batches)
+            state.game.prepare_release(networks, self._rehearsals(state))
         facts = {"images": state.images, "parameters": sum(p.numel() for p in networks["generator"].parameters())}
         self._released = Model(dict(networks.items()), self.model_config | facts)
         return self._released
 
-    def _rehearsals(self, state: State) -> list[tuple[Batch, Draw]]:
-        """The same real images and draws at every report, as many as the game asks for."""
-        at_once = max(self.plan.batch, 2)
-        return [
-            (self.feed.batch(first, at_once), Draw(self.feed.randomness, first, at_once, at_once, 0))
-            for first in range(0, state.game.rehearsed, at_once)
-        ]
+    def _rehearsals(self, state: State) -> Iterator[tuple[Batch, Draw]]:
+        """The same real images and draws at every report, as many as the game asks for and as many at a time as in
+        training, each made when it is asked for.
+        """
+        at_once = max(self.plan.micro_batch, 2)
+        for first in range(0, state.game.rehearsed, at_once):
+            yield self.feed.batch(first, at_once), Draw(self.feed.randomness, first, at_once, at_once, 0)
 
     def _samples(self, state: State) -> np.ndarray:
         """Samples of the same latents as at every report, written and returned."""
