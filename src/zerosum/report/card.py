@@ -34,7 +34,8 @@ def card(folder: RunFolder, shown: Picture) -> str:
         "",
         f"An autoencoder of {things}: an encoder and a decoder."
         if folder.reconstructs
-        else f"A generator of {things}, the released half of a generative adversarial network.",
+        else f"A generator of {things}, the released half of a generative adversarial network"
+        + (", and the encoder that was trained with it." if folder.encodes else "."),
         "",
     ]
     if shown.data is not None:

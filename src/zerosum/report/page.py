@@ -134,7 +134,9 @@ def commands(folder: RunFolder) -> list[tuple[str, str]]:
         "Restore images with it, in Python:" if folder.reconstructs else "The same in Python:",
         in_python(folder, name),
     )
-    return [*train, ("Sample from it:", sample), *of_class, python]
+    codes = f"import zerosum\nmodel = zerosum.load({json.dumps(name)})\nmodel.encode(images), model.reconstruct(images)"
+    encoder = [("Codes of images, and images of codes, in Python:", codes)] if folder.encodes else []
+    return [*train, ("Sample from it:", sample), *of_class, python, *encoder]
 
 
 def in_python(folder: RunFolder, name: str) -> str:

@@ -142,6 +142,11 @@ class RunFolder:
         return self.facts.kind == "reconstruction"
 
     @property
+    def encodes(self) -> bool:
+        """Whether an adversarial game has an encoder, too."""
+        return bool(self.facts.encoder) and not self.reconstructs
+
+    @property
     def conditional(self) -> bool:
         """Whether samples are of a class that is asked for: a row of the grid for each."""
         return self.grid is not None and bool(self.grid.labels)
