@@ -13,6 +13,8 @@ import pytest
 import zerosum
 from zerosum.config import KINDS
 from zerosum.data import open_data
+from zerosum.data.arrays import find_idx
+from zerosum.data.builtin import DEBIAN
 from zerosum.run import Run
 from zerosum.settings import make_config, read_recipe, recipe_names, validate
 
@@ -130,3 +132,14 @@ def test_recipes_say_what_the_publications_say() -> None:
     quick = make_config("quick")
     assert {key: (p.gamma, p.every) for key, p in quick.game.penalties.items()} == {"r1": (0.5, 8), "r2": (0.5, 8)}
     assert (quick.training.ema, quick.training.ema_ramp, quick.generator.decay_to) == (10_000, 0.1, 0.05)
+
+
+@pytest.mark.skipif(find_idx(DEBIAN / "fashion-mnist") is None, reason="fashion-mnist is not installed")
+@pytest.mark.parametrize("name", ["acgan", "bigan", "denoising-autoencoder", "sgan", "style-28", "vae", "vae-gan"])
+def test_recipes_train_on_clothes(name: str, tmp_path: Path) -> None:
+    settings = {"training.threads": 1, "training.batch": 32, "training.report_every": 64}
+    run = zerosum.train("fashion-mnist", recipe=name, out=tmp_path / "run", images=64, settings=settings)
+    assert run.model.sample(2).shape == (2, 28, 28, 1)
+    if make_config(name).game.labels.any:
+        assert run.model.classes[9] == "Ankle boot"
+        assert np.array_equal(run.model.sample(2, label="Ankle boot"), run.model.sample(2, label=9))
