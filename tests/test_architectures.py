@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from zerosum.networks import build, mixes_samples
-from zerosum.networks.layers import Dropout
+from zerosum.networks.layers import Dropout, ToRange
 from zerosum.penalties import spectral_normalise
 
 
@@ -147,7 +147,7 @@ def test_normalised_generator_and_relu() -> None:
         "mlp-generator", latent=3, shape=(2,), hidden=[50, 50], activation="relu", normalise=True, init="normal"
     )
     kinds = [type(layer) for layer in network.layers]
-    assert kinds == [*[nn.Linear, nn.BatchNorm1d, nn.ReLU] * 2, nn.Linear, nn.Tanh]
+    assert kinds == [*[nn.Linear, nn.BatchNorm1d, nn.ReLU] * 2, nn.Linear, ToRange]
     assert torch.equal(network.layers[1].weight, torch.ones(50))
     hidden = network.layers[:5](torch.randn(200, 3))  # what meets the second ReLU
     torch.testing.assert_close(hidden.mean(0), torch.zeros(50), atol=1e-5, rtol=0)
