@@ -4,9 +4,10 @@
     python benchmarks/throughput.py dcgan-64 --pairs 5     # one
 
 Both sides run in one process, in turns, after a warm-up; each recipe in a process of its own, for what the one before
-left to the allocator would speed the tutorial's side up (dcgan-64 after wgan-gp-28: by a fifth). zerosum's side writes records, samples and checkpoints and
-keeps its display; the tutorial's side (benchmarks/plain.py) is plain PyTorch: float32, a DataLoader that decodes with
-Pillow, default Adam, `.item()` every step. The figure is the median of the ratios of the pairs.
+left to the allocator would speed the tutorial's side up (dcgan-64 after wgan-gp-28: by a fifth). zerosum's side writes
+records, samples and checkpoints and keeps its display; the tutorial's side (benchmarks/plain.py) is plain PyTorch:
+float32, a DataLoader that decodes with Pillow, default Adam, `.item()` every step. The figure is the median of the
+ratios of the pairs.
 """
 
 from __future__ import annotations
