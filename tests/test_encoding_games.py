@@ -394,6 +394,11 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("quick", {"encoder.network": "mlp-discriminator"}, "generation has no 'encoder': leave its settings out"),
     ("quick", {"game.kind": "bigan"}, "bigan needs the player 'encoder': give --encoder.network"),
     ("vae", {"game.kind": "vae-gan"}, "vae-gan needs the player 'discriminator': give --discriminator.network"),
+    ("bigan", {"game.penalties": {"consistency": {}}}, "takes no consistency, which moves images"),
+    ("quick", {"game.reconstruction.beta": 0.5}, "game.reconstruction without an encoder does nothing"),
+    ("vae", {"game.reconstruction.strength": 0.3}, "strength without a corruption does nothing"),
+    ("quick", {"game.labels.weight": 2.0}, "labels.weight without an auxiliary classifier does nothing"),
+    ("quick", {"game.baseline": False}, "outside of a semi-supervised game does nothing"),
     ("vae", {"game.reconstruction.loss": "hinge"}, "game.reconstruction.loss"),
     ("vae", {"game.reconstruction.warm_up": 1.5}, "game.reconstruction.warm_up"),
 ]

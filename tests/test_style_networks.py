@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from zerosum.errors import UsageError
-from zerosum.networks import build, mixes_samples
+from zerosum.model import Model
+from zerosum.networks import Blueprint, build, mixes_samples
 from zerosum.networks.mapping import MappingNetwork
 from zerosum.networks.style import StyledLayer, StyleGenerator, adaptive_instance_norm
 from zerosum.penalties import path_length
@@ -331,3 +332,14 @@ def test_mistakes_are_named(name: str, options: dict[str, Any], says: str) -> No
         build(name, **{"latent": 3, "shape": (1, 28, 28)} | options)
     with pytest.raises(UsageError, match="without layers"):
         MappingNetwork(3, [])
+
+
+def test_a_labelled_generator_of_styles_is_not_truncated_in_silence() -> None:
+    plan = Blueprint(
+        "style-mlp-generator", {"latent": 4, "shape": [2], "mapping": [5]}, labels="concatenate", classes=3
+    )
+    data = {"shape": [2], "dtype": "float32", "low": -1.0, "high": 1.0}
+    model = Model({"generator": plan.build()}, {"latent": {"size": 4}, "data": data, "classes": ["a", "b", "c"]})
+    assert model.sample(2, label="b").shape == (2, 2)
+    with pytest.raises(UsageError, match="cannot be truncated"):
+        model.sample(2, truncation=0.5)

@@ -40,7 +40,7 @@ class Model(Sampler):
     @property
     def styled(self) -> bool:
         """Whether truncation is that of styles."""
-        return isinstance(self.generator, StyleGenerator)
+        return any(isinstance(module, StyleGenerator) for module in self.generator.modules())
 
     @property
     def generator(self) -> nn.Module:
@@ -251,8 +251,11 @@ def _rebuild(config: dict[str, Any], tensors: dict[str, Tensor]) -> nn.ModuleDic
         if kept is None or wanted is None or kept.shape != wanted.shape or kept.dtype != wanted.dtype:
             raise ValueError(f"{name!r} is not of the kind and size that it declares")
     generator = Blueprint(**config["networks"]["generator"])
-    if Latents(**config["latent"]).length != generator.arguments["latent"]:
+    length = Latents(**config["latent"]).length
+    if length != generator.arguments["latent"] or config.get("codes", 0) not in (0, length):
         raise ValueError("the latent is not that of the generator")
+    if any(plan.code not in (0, 2 * length if config.get("variational") else length) for plan in plans):
+        raise ValueError("the encoder's codes are not the generator's latents")
     if any(list(data["shape"]) != list(plan.arguments["shape"]) for plan in plans):
         raise ValueError("the data are not those of the networks")
     if generator.classes != len(config.get("classes", ())):

@@ -18,6 +18,7 @@ def refuse_nonsense(config: RunConfig, classes: int) -> None:
         if player.minibatch == "none" and player.minibatch_options:
             raise UsageError(f"{name}.minibatch_options without a layer: give --discriminator.minibatch with it.")
     refuse_lone_labels(config, classes)
+    refuse_idle_settings(config)
     refuse_encoding(config)
     refuse_semi_supervised(config, classes)
     if game.updates == "simultaneous" and game.discriminator_turns > 1:
@@ -64,12 +65,28 @@ def refuse_lone_labels(config: RunConfig, classes: int) -> None:
         raise UsageError("A pack, or an old fake, has not the label of the image beside it: leave out pack and replay.")
 
 
+NO_IMAGES = ("bigan", "adversarial-autoencoder")  # games whose discriminator judges pairs, or codes
 # What a game with an encoder does not ask of its section.
 UNUSED: dict[str, tuple[str, ...]] = {
     "vae-gan": ("loss",),
     "bigan": ("loss", "weight", "beta", "warm_up"),
     "adversarial-autoencoder": ("beta", "warm_up"),
 }
+
+
+def refuse_idle_settings(config: RunConfig) -> None:
+    """Raise `UsageError` for settings that would be ignored, for what they belong to is not asked for."""
+    game, asked = config.game, config.game.reconstruction
+    idle = {
+        "game.reconstruction without an encoder": config.encoder is None and asked != type(asked)(),
+        "game.reconstruction.strength without a corruption": asked.corruption == "none"
+        and asked.strength != type(asked)().strength,
+        "game.labels.weight without an auxiliary classifier": game.labels.discriminator != "auxiliary"
+        and game.labels.weight != 1,
+        "game.baseline outside of a semi-supervised game": game.kind != "semi-supervised" and not game.baseline,
+    }
+    if names := [name for name, is_idle in idle.items() if is_idle]:
+        raise UsageError(f"{' and '.join(names)} does nothing; leave it out.")
 
 
 def refuse_encoding(config: RunConfig) -> None:
@@ -106,6 +123,7 @@ def refuse_encoding(config: RunConfig) -> None:
         "discriminator_factor": game.discriminator_factor != 1,
         "penalties": kind == "reconstruction" and bool(game.penalties),
         "path_length, which is a generator's": "path_length" in game.penalties,
+        "consistency, which moves images": kind in NO_IMAGES and "consistency" in game.penalties,
     }
     if names := [name for name, asked_so in asked_for.items() if asked_so]:
         raise UsageError(f"game: the game {kind!r} takes no {', no '.join(names)}; leave that out.")

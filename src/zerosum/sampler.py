@@ -85,6 +85,8 @@ class Sampler(ABC):
     ) -> tuple[Tensor, Tensor | None, float]:
         """Latents, labels, and the truncation that is left to the generator: all of it where it has styles, else 1."""
         styled = self.styled
+        if styled and self.classes and truncation != 1:
+            raise UsageError("Styles that a label goes into cannot be truncated: leave the truncation out.")
         latents = self.latents(count, first=first, truncation=1.0 if styled else truncation, **choice)
         labels = self.labels(count, seed=choice.get("seed", 0), first=first, label=label)
         return latents, labels, truncation if styled else 1.0

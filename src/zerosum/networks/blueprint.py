@@ -48,9 +48,10 @@ class Blueprint:
             return build_encoder(self.network, code=self.code, **self.arguments)
         if self.labels in ("none", "auxiliary"):
             return build(self.network, **self.arguments)
-        if entry(self.network).role == "generator":
-            return self._labelled_generator()
-        return self._labelled_discriminator()
+        makes = entry(self.network).role == "generator"
+        if self.labels not in (GENERATOR_LABELS if makes else DISCRIMINATOR_LABELS):
+            raise UsageError(f"{self.network}: labels do not enter as {self.labels!r}.")
+        return self._labelled_generator() if makes else self._labelled_discriminator()
 
     def _labelled_generator(self) -> nn.Module:
         if self.labels == "normalise":

@@ -30,6 +30,7 @@ from zerosum.networks.layers import ToRange, check_choice, check_images, check_p
 from zerosum.networks.mapping import SLOPE, MappingNetwork, he_normal_
 from zerosum.networks.registry import register
 
+MAPPING = [512, 512, 1024, 1024]  # units of the mapping network before its last layer
 EPSILON = 1e-5  # added to a variance, as Huang & Belongie's code has it; StyleGAN's 1e-8 is lost in 16 bits
 
 
@@ -182,10 +183,10 @@ class StyleMLPGenerator(StyleGenerator):
         latent: int,
         shape: Sequence[int],
         *,
-        style: int = 128,
-        mapping: Sequence[int] = [512, 512, 1024, 1024],
-        normalise: bool = True,
         hidden: Sequence[int] = [256, 256, 256],
+        style: int = 128,
+        mapping: Sequence[int] = MAPPING,
+        normalise: bool = True,
         mixing: float = 0.9,
         output: str = "tanh",
     ):
@@ -229,10 +230,10 @@ class Style28Generator(StyleGenerator):
         latent: int,
         shape: Sequence[int],
         *,
-        style: int = 128,
-        mapping: Sequence[int] = [512, 512, 1024, 1024],
-        normalise: bool = True,
         width: int = 128,
+        style: int = 128,
+        mapping: Sequence[int] = MAPPING,
+        normalise: bool = True,
         mixing: float = 0.9,
     ):
         channels, rows, columns = check_images(shape, "style-28-generator", least=4, multiple=4)

@@ -63,6 +63,7 @@ class Exhibits:
         self.real = store.gather(picks).numpy()
         self._real_spread = spread(self.real)
         self._source, self._corrupted = store if held is None else held, corrupted
+        self._last: tuple[Model, Tensor] | None = None
 
     def write_real(self) -> None:
         """Real samples, beside which the generated ones are seen."""
@@ -102,11 +103,17 @@ class Exhibits:
         """The same as they are given to the model."""
         return self._clean if self._corrupted is None else self._corrupted(self._clean)
 
+    def _restored(self, model: Model) -> Tensor:
+        """What the model makes of them, once a model: picture and figures show the same."""
+        if self._last is None or self._last[0] is not model:
+            self._last = (model, model.restored(self._given))
+        return self._last[1]
+
     def figures(self, model: Model) -> dict[str, float]:
         """How near restored images, and noisy ones, are to clean ones: means of their PSNR (dB) and SSIM."""
         if not model.encodes or self.store.is_points:
             return {}
-        sides = {"": model.restored(self._given)} | ({"noisy ": self._given} if self._corrupted else {})
+        sides = {"": self._restored(model)} | ({"noisy ": self._given} if self._corrupted else {})
         measures = {"PSNR": psnr, "SSIM": ssim}
         return {
             side + name: float(measure(images, self._clean).mean())
@@ -154,7 +161,7 @@ class Exhibits:
         names = ("noisy", "restored", "clean") if self._corrupted else ("real", "reconstructed")
         pairs = max(1, len(self.real) // self.columns // len(names))
         shown = self._given[: pairs * self.columns]
-        sides = [shown, model.restored(shown), self._clean[: len(shown)]][: len(names)]
+        sides = [shown, self._restored(model)[: len(shown)], self._clean[: len(shown)]][: len(names)]
         rows = [side[start : start + self.columns] for start in range(0, len(shown), self.columns) for side in sides]
         whole = [row for row in rows if len(row) == self.columns]
         if whole:
