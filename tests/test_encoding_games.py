@@ -227,7 +227,7 @@ def test_three_steps_of_every_loss(kind: str, loss: str, penalty: str) -> None:
 def test_three_steps_of_every_penalty(kind: str, penalty: str) -> None:
     config = config_of(kind, game__penalties={penalty: {"options": {"pixels": 2}} if penalty == "consistency" else {}})
     if penalty == "consistency" and kind != "vae-gan":  # pairs and codes have no neighbours to be moved to
-        with pytest.raises(UsageError, match="flip_and_shift moves images"):
+        with pytest.raises(UsageError, match="takes no consistency, which moves images"):
             steps(config, 1)
         return
     assert f"parts/{penalty}" in three_steps(config)

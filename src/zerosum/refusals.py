@@ -77,10 +77,11 @@ UNUSED: dict[str, tuple[str, ...]] = {
 def refuse_idle_settings(config: RunConfig) -> None:
     """Raise `UsageError` for settings that would be ignored, for what they belong to is not asked for."""
     game, asked = config.game, config.game.reconstruction
+    default = type(asked)()
     idle = {
-        "game.reconstruction without an encoder": config.encoder is None and asked != type(asked)(),
+        "game.reconstruction without an encoder": config.encoder is None and asked != default,
         "game.reconstruction.strength without a corruption": asked.corruption == "none"
-        and asked.strength != type(asked)().strength,
+        and asked.strength != default.strength,
         "game.labels.weight without an auxiliary classifier": game.labels.discriminator != "auxiliary"
         and game.labels.weight != 1,
         "game.baseline outside of a semi-supervised game": game.kind != "semi-supervised" and not game.baseline,
