@@ -35,7 +35,8 @@ def test_the_recipes_of_the_issue_are_there() -> None:
     encoders = {"autoencoder", "denoising-autoencoder", "vae", "encoder-generator", "vae-gan", "bigan"}
     labels = {"cgan", "cgan-projection", "acgan", "sgan"}
     more = {"adversarial-autoencoder", "style-mlp", "style-28"}
-    assert set(recipe_names()) == first | objectives | remedies | encoders | labels | more
+    translators = {"pix2pix", "cyclegan", "super-resolution", "inpainting", "colorization"}
+    assert set(recipe_names()) == first | objectives | remedies | encoders | labels | more | translators
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from torch import nn
 from zerosum.errors import UsageError
 from zerosum.networks import Discriminator, build, entry, is_convolutional, mixes_samples, names, options
 
+PLAYERS = [*names("discriminator"), *names("generator")]  # translators have tests of their own
 SHAPES = [(1, 28, 28), (3, 64, 64), (4, 32, 48), (1, 8, 8), (3, 37, 21), (2, 4, 5), (2,)]
 
 
@@ -32,7 +33,8 @@ def takes(name: str, shape: tuple[int, ...]) -> bool:
 
 def given(name: str, shape: tuple[int, ...]) -> dict[str, Any]:
     arguments: dict[str, Any] = {"shape": list(shape)}
-    return {"latent": latent_of(name, shape), **arguments} if entry(name).role == "generator" else arguments
+    more = {"generator": {"latent": latent_of(name, shape)}, "translator": {"source": list(shape)}}
+    return more.get(entry(name).role, {}) | arguments
 
 
 def latent_of(name: str, shape: tuple[int, ...]) -> int:
@@ -151,7 +153,7 @@ def check_parts(network: nn.Module, shape: tuple[int, ...]) -> None:
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", PLAYERS)
 def test_contract_of_every_network(name: str, shape: tuple[int, ...]) -> None:
     arguments = given(name, shape)
     if not takes(name, shape):
@@ -268,5 +270,5 @@ def test_options_are_copies() -> None:
     options("mlp-generator")["hidden"].append(3)
     assert options("mlp-generator")["hidden"] == [100]
     assert options("dcgan-generator") == {"width": 64}
-    assert set(names("generator")) | set(names("discriminator")) == set(names())
+    assert set(PLAYERS) | set(names("translator")) == set(names())
     assert all(a < b for a, b in pairwise(names()))

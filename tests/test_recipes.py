@@ -11,12 +11,14 @@ import numpy as np
 import pytest
 
 import zerosum
-from zerosum.config import KINDS
+from pictures import write_pairs
+from zerosum.config import KINDS, TRANSLATIONS
 from zerosum.data import open_data
 from zerosum.data.arrays import find_idx
 from zerosum.data.builtin import DEBIAN
 from zerosum.run import Run
 from zerosum.settings import make_config, read_recipe, recipe_names, validate
+from zerosum.translator import Translator
 
 DIGITS = ("digits", 256, {"training.batch": 32})
 LARGER = ("digits", 64, {"training.batch": 32, "data.size": "16x20"})
@@ -38,7 +40,21 @@ SMALL: dict[str, tuple[str, int, dict[str, Any]]] = {
     "pacgan": ("grid25", 1600, {}),
     "points": ("ring8", 1024, {}),
     "vae": ("mnist-5k", 64, {"training.batch": 32, "latent.size": 2}),
+    "inpainting": ("digits", 48, {"data.size": "24", "generator.options.width": 8}),
+    "super-resolution": ("digits", 48, {"data.size": "16", "generator.options": {"blocks": 2, "width": 8}}),
+    "pix2pix": ("PAIRS", 48, {"data.target": "FILLED", "generator.options.width": 8}),
+    "colorization": ("FILLED", 48, {"generator.options.width": 8}),
+    "cyclegan": ("", 48, {"data.a": "PAIRS", "data.b": "FILLED", "data.channels": 3, "generator.options.width": 4}),
 }
+
+
+def found(name: str, folder: Path) -> tuple[str, int, dict[str, Any]]:
+    """A recipe's line of SMALL; the names of drawn pictures are folders."""
+    source, images, settings = SMALL[name]
+    if not {"PAIRS", "FILLED"} & {source, *map(str, settings.values())}:
+        return source, images, settings
+    folders = dict(zip(("PAIRS", "FILLED"), map(str, write_pairs(folder, 40)), strict=True))
+    return folders.get(source, source), images, {key: folders.get(str(item), item) for key, item in settings.items()}
 
 
 def test_every_recipe_is_tried() -> None:
@@ -47,12 +63,12 @@ def test_every_recipe_is_tried() -> None:
 
 @pytest.mark.parametrize("name", sorted(SMALL))
 def test_a_recipe_leaves_a_whole_run_folder(name: str, tmp_path: Path) -> None:
-    source, images, settings = SMALL[name]
+    source, images, settings = found(name, tmp_path)
     settings = settings | {"training.threads": 1, "training.report_every": images // 2}
     settings["training.checkpoint_every"] = images // 2
 
     def train() -> Run:
-        return zerosum.train(source, recipe=name, out=tmp_path / "run", images=images, settings=settings)
+        return zerosum.train(source or None, recipe=name, out=tmp_path / "run", images=images, settings=settings)
 
     run = train()
     assert run.images >= images
@@ -60,14 +76,17 @@ def test_a_recipe_leaves_a_whole_run_folder(name: str, tmp_path: Path) -> None:
         assert (run.path / file).stat().st_size > 100, file
     kept = validate(read_recipe(run.path / "config.toml"))
     assert "auto" not in (kept.training.precision, kept.training.device, kept.training.threads, kept.training.compile)
-    suffix = "json" if len(open_data(source).shape) == 1 else "png"
+    suffix = "json" if source and len(open_data(source).shape) == 1 else "png"
     assert len(list((run.path / "samples").glob(f"[0-9]*.{suffix}"))) == 3
     assert (run.path / "samples" / f"real.{suffix}").exists()
     assert {"losses.png", "progress.webp"} <= {file.name for file in (run.path / "figures").iterdir()}
     judge_records(name, run)
-    made, real = run.model.sample(3), np.asarray(open_data(source).values)
-    assert made.dtype == real.dtype
-    assert made.shape[1:] == ((16, 20, 1) if settings.get("data.size") else real.shape[1:])
+    if isinstance(run.model, Translator):
+        judge_translator(run.model)
+    else:
+        made, real = run.model.sample(3), np.asarray(open_data(source).values)
+        assert made.dtype == real.dtype
+        assert made.shape[1:] == ((16, 20, 1) if settings.get("data.size") else real.shape[1:])
 
     files = ("model/model.safetensors", "model/config.json")
     before = [(run.path / file).read_bytes() for file in files]
@@ -78,6 +97,18 @@ def test_a_recipe_leaves_a_whole_run_folder(name: str, tmp_path: Path) -> None:
     assert train().images == run.images
     assert (newest / "state.safetensors").read_bytes() == state
     assert [(run.path / file).read_bytes() for file in files] == before
+
+
+def judge_translator(model: Translator) -> None:
+    """What was given becomes what was wanted: in size, channels and depth."""
+    given, wanted = model.config["given"], model.config["data"]
+    channels, height, width = given["shape"]
+    array = np.random.default_rng(0).integers(0, 256, (height, width, channels)).astype(given["dtype"])
+    made = model.translate(array)
+    assert made.dtype == wanted["dtype"]
+    assert made.shape == (*wanted["shape"][1:], wanted["shape"][0])
+    for direction in model.directions:
+        assert model.translate(array, direction).shape == made.shape
 
 
 def judge_records(name: str, run: Run) -> None:
@@ -92,6 +123,14 @@ def judge_records(name: str, run: Run) -> None:
     if "discriminator" in KINDS[config.game.kind]:
         assert {"D(x)", "D(G(z)) before"} <= set(last["outputs"])
         assert (run.path / "figures" / "outputs.png").exists()
+    if config.game.kind == "paired":
+        assert set(last["figures"]) == {f"{side}{unit}" for side in ("", "source ") for unit in ("PSNR", "SSIM", "L1")}
+    if config.game.kind == "unpaired":
+        assert set(last["figures"]) == {
+            f"{side} there and back {name}" for side in "ab" for name in ("PSNR", "SSIM", "L1")
+        }
+    if config.game.kind in TRANSLATIONS:
+        assert (run.path / "figures" / "translations.png").exists()
     if config.encoder is not None:
         noisy = {"noisy PSNR", "noisy SSIM"} if config.game.reconstruction.corruption != "none" else set()
         assert set(last["figures"]) == {"PSNR", "SSIM"} | noisy

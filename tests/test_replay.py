@@ -23,7 +23,7 @@ def numbered(turn: int, count: int) -> Tensor:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.integers(1, 30), st.integers(1, 99), st.integers(1, 12), st.integers(1, 9))
+@given(st.integers(1, 30), st.integers(1, 99), st.integers(2, 12), st.integers(1, 9))
 def test_replay_shows_what_it_promises(size: int, percent: int, count: int, turns: int) -> None:
     replay = Replay(size, percent / 100, (1,))
     wanted = min(max(1, round(percent / 100 * count)), count - 1, size)
@@ -46,6 +46,22 @@ def test_replay_shows_what_it_promises(size: int, percent: int, count: int, turn
         assert sum(value >= turn * count for value in filled) == (wanted if turn else min(wanted, size))
         assert all(value == 0 for value in held[len(filled) :])
         assert size < 2 * wanted or set(old) <= set(held), "what was just shown is not what goes"
+
+
+@pytest.mark.parametrize("percent", [7, 50, 99])
+def test_batches_of_one_take_turns(percent: int) -> None:
+    """CycleGAN's batch is one image: it is now the old fake that is shown, now the new one."""
+    replay, put_in, shown_old = Replay(3, percent / 100, (1,)), 0, 0
+    for turn in range(100):
+        torch.manual_seed(turn)
+        kept = set(replay.samples.flatten().tolist())
+        fake = numbered(turn, 1) + 1  # 0 is an empty place
+        (mixed,) = replay.mix(fake, draw_of(1, turn=turn)).flatten().tolist()
+        put_in += int(turn + 1 in replay.samples)
+        shown_old += int(mixed != turn + 1)
+        assert mixed == turn + 1 or mixed in kept - {0}
+    assert put_in == percent
+    assert shown_old == percent - 1, "all but the first, for which the buffer was empty"
 
 
 @pytest.mark.parametrize("percent", [7, 14, 28, 55])

@@ -4,6 +4,8 @@
 >>> run = zerosum.train("photos/", minutes=10)  # doctest: +SKIP
 >>> zerosum.load(run.path).sample(16, seed=7).shape  # doctest: +SKIP
 (16, 64, 64, 3)
+>>> zerosum.load("runs/maps").translate(array).shape  # of an image-to-image run: (H, W, c)  # doctest: +SKIP
+(600, 800, 3)
 """
 
 from __future__ import annotations

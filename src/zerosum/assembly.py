@@ -17,15 +17,16 @@ from zerosum.data import Store
 from zerosum.errors import UsageError
 from zerosum.games import Game, term_of
 from zerosum.games.semi_supervised import BASELINE
-from zerosum.making import About, blueprints, remedies_of
 from zerosum.networks import is_convolutional
 from zerosum.penalties import lazy_adam, mixing_warning
+from zerosum.players import About, blueprints, remedies_of, translator_plans
 from zerosum.refusals import lazy_every
 from zerosum.training.checkpoint import State
 from zerosum.training.ema import Ema
 from zerosum.training.optim import Adam, Player, RmsProp
 from zerosum.training.plan import Plan
 from zerosum.training.schedule import Schedule
+from zerosum.training.sources import Sources
 from zerosum.version import VERSION
 
 COMPILED_STEPS = 50_000  # compiling takes 10 to 20 s and saves some 0.5 ms a step
@@ -45,7 +46,9 @@ def choose_device(wanted: str) -> torch.device:
     return device
 
 
-def resolve(config: RunConfig, store: Store, game: Game, device: torch.device) -> list[str]:
+def resolve(
+    config: RunConfig, store: Store, game: Game, device: torch.device, sources: Sources | None = None
+) -> list[str]:
     """Put in place of every `auto` what it means here, once and for all; the reasons, a line each."""
     training, data = config.training, config.data
     lines = []
@@ -54,6 +57,8 @@ def resolve(config: RunConfig, store: Store, game: Game, device: torch.device) -
         why = f" ({data.size} asked for)" if data.size != "auto" else ""
         lines.append(f"data: {store.name}, {len(store):,} images of {height}×{width}×{channels}{why}")
         data.size, data.channels = f"{height}x{width}", channels
+        if sources is not None:
+            lines.append(words_of(sources, config))
     else:
         if data.flip:
             raise UsageError("--data.flip mirrors pictures, and these data are points: leave it out.")
@@ -86,6 +91,14 @@ def resolve(config: RunConfig, store: Store, game: Game, device: torch.device) -
         training.ema = 10_000
         lines.append("ema: a half-life of 10,000 images")
     return lines
+
+
+def words_of(sources: Sources, config: RunConfig) -> str:
+    """What translators start from, in a line."""
+    if sources.store is None:
+        return f"sources: the same pictures, made worse by {config.data.degrade}"
+    channels, height, width = sources.store.shape
+    return f"sources: {sources.store.name}, {len(sources.store):,} images of {height}×{width}×{channels}"
 
 
 def compiles_well(config: RunConfig, store: Store, game: Game, device: torch.device) -> bool:
@@ -177,24 +190,39 @@ def make_plan(config: RunConfig, store: Store, device: torch.device) -> Plan:
     )
 
 
-def model_config(config: RunConfig, store: Store, game: Game) -> dict[str, Any]:
-    """What a released model carries with it."""
+def model_config(config: RunConfig, store: Store, game: Game, sources: Sources | None = None) -> dict[str, Any]:
+    """What a released model carries with it; `sources`: of a translator's."""
+    common = {
+        "data": data_facts(store),
+        "game": config.game.kind,
+        "recipe": config.recipe.name,
+        "zerosum": VERSION,
+    }
+    if sources is not None:
+        plans = translator_plans(config, About(store.shape, source=sources.shape(store.shape)))
+        made = data_facts(store) | {"shape": list(sources.shape(store.shape))}
+        return common | {
+            "networks": {name: plan.to_json() for name, plan in plans.items()},
+            "given": made if sources.store is None else data_facts(sources.store),
+            "degrade": config.data.degrade,
+        }
     plans = blueprints(config, About(store.shape, len(store.classes)))
-    return {
+    return common | {
         "networks": {name: plans[name].to_json() for name in game.released if name in plans},
         "latent": config.latent.model_dump(),
         "classes": list(store.classes) if config.game.labels.any else [],
         "variational": config.game.reconstruction.variational,
         "codes": int(config.latent.size) if "codes" in game.released else 0,
-        "data": {
-            "name": store.name,
-            "count": len(store),
-            "shape": list(store.shape),
-            "dtype": str(store.dtype),
-            "low": store.low,
-            "high": store.high,
-        },
-        "game": config.game.kind,
-        "recipe": config.recipe.name,
-        "zerosum": VERSION,
+    }
+
+
+def data_facts(store: Store) -> dict[str, Any]:
+    """Of a store, what tells how its pictures become numbers and back."""
+    return {
+        "name": store.name,
+        "count": len(store),
+        "shape": list(store.shape),
+        "dtype": str(store.dtype),
+        "low": store.low,
+        "high": store.high,
     }

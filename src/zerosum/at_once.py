@@ -14,9 +14,10 @@ from zerosum.config import RunConfig
 from zerosum.errors import RunError, ZerosumError
 from zerosum.files import read_about
 from zerosum.games import Game, Generation, Randomness, Remedies, term_of
+from zerosum.material import Material
 from zerosum.networks import is_convolutional, mixes_samples
 from zerosum.report import write_report
-from zerosum.run import Material, Training, make_training, prepare, settle
+from zerosum.run import Training, make_training, prepare, settle
 from zerosum.training.checkpoint import existing
 from zerosum.training.chorus import Chorus
 from zerosum.training.display import Several, Silent

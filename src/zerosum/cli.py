@@ -56,6 +56,7 @@ def parser() -> argparse.ArgumentParser:
 
     _train_flags(verbs)
     _sample_flags(verbs)
+    _translate_flags(verbs)
     report = verbs.add_parser("report", help="write a run's figures and report.html")
     report.add_argument("run", metavar="RUN")
 
@@ -114,6 +115,22 @@ def _sample_flags(verbs: Verbs) -> None:
     )
     sample.add_argument(
         "--out", metavar="FILE|FOLDER", help="an image file: one sheet; .npy: an array; a folder: a file each"
+    )
+
+
+def _translate_flags(verbs: Verbs) -> None:
+    """`zerosum translate`."""
+    translate = verbs.add_parser("translate", help="make pictures of pictures, with an image-to-image run")
+    translate.add_argument("run", metavar="RUN", help="a run folder, or a model folder")
+    translate.add_argument("source", metavar="IMAGE|FOLDER", help="a picture of any size, or a folder of them")
+    translate.add_argument(
+        "--out", required=True, metavar="FOLDER", help="where the results go, under the names of the pictures given"
+    )
+    translate.add_argument(
+        "--direction", metavar="a-to-b|b-to-a", help="which way, of a run that has two (default: a-to-b)"
+    )
+    translate.add_argument(
+        "--seed", type=int, metavar="S", help="draw dropout's noise, as in training, from it (default: no noise)"
     )
 
 
@@ -232,9 +249,14 @@ def _sample(options: argparse.Namespace, rest: list[str]) -> int:
         raise UsageError(f"--count must be 1 or more, not {options.count}.")
     out = Path(options.out) if options.out else None
     from zerosum.model import load
+    from zerosum.sampler import Sampler
     from zerosum.training.samples import save_samples
 
     model = load(options.run)
+    if not isinstance(model, Sampler):
+        raise UsageError(
+            f"{options.run}: this run translates pictures: zerosum translate {options.run} IMAGE|FOLDER --out FOLDER."
+        )
     if out is None:
         name = Path(options.run).resolve().name
         out = Path(f"{name}-samples-{options.seed}" + (".png" if len(model.shape) == 3 else ".npy"))
@@ -242,6 +264,45 @@ def _sample(options: argparse.Namespace, rest: list[str]) -> int:
     save_samples(model, out, options.count, seed=options.seed, **choice)
     print(f"{options.count} samples of seed {options.seed}: {out}")
     return 0
+
+
+def _translate(options: argparse.Namespace, rest: list[str]) -> int:
+    from rich.console import Console
+
+    from zerosum.errors import DataError
+    from zerosum.model import load
+    from zerosum.training.display import make_display
+    from zerosum.translate import translate_files
+    from zerosum.translator import Translator
+
+    model = load(options.run)
+    if not isinstance(model, Translator):
+        raise UsageError(
+            f"{options.run}: this run makes samples of random numbers, and translates no pictures: "
+            f"zerosum sample {options.run}."
+        )
+    display = make_display(Console())
+    try:
+        outcome = translate_files(
+            model,
+            Path(options.source),
+            Path(options.out),
+            direction=options.direction,
+            seed=options.seed,
+            progress=display.loading,
+        )
+    finally:
+        display.end()
+    for lost in outcome.failed:
+        print(f"zerosum: {lost.name}: {lost.reason}", file=sys.stderr)
+    pictures = "picture" if outcome.done == 1 else "pictures"
+    print(f"{outcome.done:,} {pictures} translated: {options.out}")
+    if outcome.failed:
+        print(
+            f"zerosum: {len(outcome.failed):,} of {outcome.done + len(outcome.failed):,} could not be translated.",
+            file=sys.stderr,
+        )
+    return DataError.exit_code if outcome.failed else 0
 
 
 def _report(options: argparse.Namespace, rest: list[str]) -> int:
@@ -297,4 +358,11 @@ def _data(options: argparse.Namespace, rest: list[str]) -> int:
     return 0
 
 
-VERBS = {"train": _train, "sample": _sample, "report": _report, "recipes": _recipes, "data": _data}
+VERBS = {
+    "train": _train,
+    "sample": _sample,
+    "translate": _translate,
+    "report": _report,
+    "recipes": _recipes,
+    "data": _data,
+}

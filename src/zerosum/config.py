@@ -37,6 +37,11 @@ def parse_sides(value: Any) -> Any:
     return value if match is None else f"{int(match[1])}x{int(match[2] or match[1])}"
 
 
+def parse_sides_order(value: Any) -> Any:
+    """`true`, as a flag without a value says it, is "left-to-right", and `false` "none"; what is neither passes."""
+    return {True: "left-to-right", False: "none"}.get(value, value) if isinstance(value, bool) else value
+
+
 Count = Annotated[int, BeforeValidator(parse_count)]
 CountOrAuto = Annotated[int | Auto, BeforeValidator(parse_count)]
 
@@ -68,6 +73,15 @@ class DataConfig(Section):
     channels: Annotated[int, Field(ge=1, le=4)] | Auto = Field("auto", description="1 grey, 2 grey+alpha, 3, 4")
     standardise: bool = Field(False, description="points: train on them less their mean, by their deviation")
     flip: bool = Field(False, description="show each picture mirrored half of the time")
+    target: str = Field("", description="paired: the pictures to be made, with the names of those of data.source")
+    side_by_side: Annotated[Literal["none", "left-to-right", "right-to-left"], BeforeValidator(parse_sides_order)] = (
+        Field("none", description="paired: each picture holds a pair; left-to-right: the left half becomes the right")
+    )
+    degrade: str = Field(
+        "", description="paired: sources are made of the pictures: downsample:4, mask:box, gray, blur:2, jpeg:10 …"
+    )
+    a: str = Field("", description="unpaired: pictures of one domain")
+    b: str = Field("", description="unpaired: pictures of the other")
     include: str = Field("", description="only files whose relative name matches this glob")
     root: str = Field("", description="where a built-in set's files lie, if not in the usual places")
     labels: bool = Field(False, description="read class names from subfolders, labels.csv or label files")
@@ -162,7 +176,7 @@ class LabelsConfig(Section):
 
 
 class ReconstructionConfig(Section):
-    """Games with an encoder: what a restored image costs, and where codes lie."""
+    """Games with an encoder, and paired ones: what a restored image costs, and where codes lie."""
 
     loss: Literal["squared", "absolute", "bernoulli"] = Field(
         "squared", description="squared or absolute error a pixel, or a Bernoulli likelihood of its brightness"
@@ -177,6 +191,19 @@ class ReconstructionConfig(Section):
     strength: float = Field(0.5, gt=0, description="deviation of the noise, or share of the pixels that it meets")
 
 
+class TranslationConfig(Section):
+    """Games that make a picture of a picture; the distance to the wanted one is `game.reconstruction`'s."""
+
+    adversarial: float = Field(
+        1.0, ge=0, description="weight of the discriminator's opinion; 0, in a paired game: no discriminator plays"
+    )
+    conditional: bool = Field(True, description="paired: the discriminator sees the source beside the picture")
+    content: float = Field(0.0, ge=0, description="paired: weight of the distance in features; 0: none")
+    features: str = Field("discriminator", description="paired: whose features: the discriminator's, or an extractor")
+    cycle: float = Field(10.0, ge=0, description="unpaired: weight of what comes back, there and back")
+    identity: float = Field(0.5, ge=0, description="unpaired: times cycle, weight of leaving a domain's own as it is")
+
+
 KINDS: dict[str, tuple[str, ...]] = {  # each game's players
     "generation": ("generator", "discriminator"),
     "reconstruction": ("encoder", "generator"),
@@ -184,15 +211,26 @@ KINDS: dict[str, tuple[str, ...]] = {  # each game's players
     "bigan": ("encoder", "generator", "discriminator"),
     "adversarial-autoencoder": ("encoder", "generator", "discriminator"),
     "semi-supervised": ("generator", "discriminator"),
+    "paired": ("generator", "discriminator"),
+    "unpaired": ("generator", "discriminator"),
 }
+TRANSLATIONS = ("paired", "unpaired")
+Kind = Literal[
+    "generation",
+    "reconstruction",
+    "vae-gan",
+    "bigan",
+    "adversarial-autoencoder",
+    "semi-supervised",
+    "paired",
+    "unpaired",
+]
 
 
 class GameConfig(Section):
     """Who plays whom, and for what."""
 
-    kind: Literal["generation", "reconstruction", "vae-gan", "bigan", "adversarial-autoencoder", "semi-supervised"] = (
-        Field("generation", description="the game")
-    )
+    kind: Kind = Field("generation", description="the game")
     loss: str = Field("relativistic", description="minimax, non-saturating, relativistic, hinge, wasserstein …")
     loss_options: dict[str, float] = Field({}, description="the loss's own: real_label, flips, a, b, c")
     penalties: dict[str, PenaltyConfig] = Field(
@@ -218,6 +256,7 @@ class GameConfig(Section):
     reduction: Literal["mean", "sum"] = Field("mean", description="of a loss over the batch")
     labels: LabelsConfig = LabelsConfig()
     reconstruction: ReconstructionConfig = ReconstructionConfig()
+    translation: TranslationConfig = TranslationConfig()
     baseline: bool = Field(
         True, description="semi-supervised: the same classifier learns beside it from the labelled images alone"
     )

@@ -13,18 +13,9 @@ from zerosum.assembly import make_plan
 from zerosum.at_once import FEWEST, groups, train_at_once, why_not
 from zerosum.config import RunConfig
 from zerosum.errors import DivergedError, RunError, UsageError, ZerosumError
+from zerosum.material import Material, open_material, refuse_other_data
 from zerosum.report import write_report
-from zerosum.run import (
-    Material,
-    Run,
-    make_training,
-    open_material,
-    play,
-    prepare,
-    refuse_other_data,
-    settle,
-    write_facts,
-)
+from zerosum.run import Run, make_training, play, prepare, settle, write_facts
 from zerosum.training.display import Display, Several
 from zerosum.training.loop import Interrupts
 from zerosum.training.run_folder import EnsembleFolder, RunFolder
@@ -154,7 +145,7 @@ class Members:
         self.trained = True
 
     def _begin_member(self, path: Path) -> None:
-        refuse_other_data(path, self.material.store)
+        refuse_other_data(path, self.material.digest)
         rejected = self.folder.path / "rejected.txt"
         if rejected.exists():
             path.mkdir(parents=True, exist_ok=True)

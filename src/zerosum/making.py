@@ -3,52 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import prod
 from typing import Any
 
-import torch
 from torch import nn
 
-from zerosum.config import PenaltyConfig, ReconstructionConfig, RemediesConfig, RunConfig
+from zerosum.config import TRANSLATIONS, RunConfig
 from zerosum.errors import UsageError
 from zerosum.games import (
     AdversarialAutoencoder,
     BiGan,
     Classification,
-    Classifier,
-    Corruption,
     EncodingGame,
-    Fading,
     Game,
     Generation,
-    Latents,
     OfPairs,
-    Penalty,
+    Paired,
     Reconstruction,
-    Remedies,
-    Restoring,
+    Replay,
     SemiSupervised,
+    Translating,
+    Unpaired,
     VaeGan,
-    make_penalty,
-    packed_shape,
-    term_of,
 )
-from zerosum.losses import get_loss, refuse_probabilities
+from zerosum.losses import get_loss
 from zerosum.networks import (
-    Blueprint,
-    Discriminator,
-    JointDiscriminator,
-    add_minibatch,
     entry,
     feature_count,
     mixes_samples,
+    names,
 )
-from zerosum.penalties import spectral_normalise
-from zerosum.refusals import refuse_lone_groups, refuse_nonsense
+from zerosum.players import (
+    About,
+    blueprints,
+    classifier,
+    discriminator_plan,
+    latents_of,
+    make_discriminator,
+    make_penalties,
+    remedies_of,
+    restoring_of,
+    translator_plans,
+)
+from zerosum.refusals import refuse_nonsense
 
 MOST_CODES = 4096  # of an autoencoder: the distribution of codes that is fitted holds their square
-PAIR_UNITS = 512  # that read a code, and that read a pair
 # The class of each game with an encoder and a discriminator, and what the latter judges.
 ENCODING: dict[str, tuple[type[EncodingGame], str]] = {
     "vae-gan": (VaeGan, "samples"),
@@ -57,29 +57,37 @@ ENCODING: dict[str, tuple[type[EncodingGame], str]] = {
 }
 
 
-@dataclass(frozen=True)
-class About:
-    """What of the data a game is made for: the `shape` of a sample, (C, H, W) or (D,), and how many `classes`."""
+def make_game(config: RunConfig, shape: tuple[int, ...], classes: int = 0, source: tuple[int, ...] = ()) -> Game:
+    """The networks and the rules of the game, on the CPU.
 
-    shape: tuple[int, ...]
-    classes: int = 0
-
-
-def make_game(config: RunConfig, shape: tuple[int, ...], classes: int = 0) -> Game:
-    """The networks and the rules of the game, on the CPU. `shape`: (C, H, W) or (D,); `classes`: of labelled data."""
-    about = About(shape, classes)
+    `shape`: (C, H, W) or (D,); `classes`: of labelled data; `source`: (c, h, w) of what translators start from.
+    """
+    about = About(shape, classes, source)
     refuse_nonsense(config, classes)
+    refuse_other_roles(config)
     if config.latent.size == "auto":
         config.latent.size = prod(shape)
     game = MAKERS[config.game.kind](config, about)
     at_once = config.training.micro_batch or config.training.batch
-    if at_once < 2 and mixes_samples(game):
+    if at_once < 2 and mixes_samples(game) and config.game.kind not in TRANSLATIONS:
         raise UsageError(
             "These networks compare the samples of a batch (BatchNorm, style mixing), which takes 2 samples or "
             "more: give --training.batch 2 or more."
         )
     refuse_mixed_styles(config, game)
     return game
+
+
+def refuse_other_roles(config: RunConfig) -> None:
+    """Raise `UsageError` where a network cannot play what it is asked to."""
+    wanted = "translator" if config.game.kind in TRANSLATIONS else "generator"
+    role = entry(config.generator.network).role
+    if role != wanted:
+        known = ", ".join(names(wanted))
+        raise UsageError(
+            f"generator.network: the game {config.game.kind!r} needs a {wanted}, and {config.generator.network} is a "
+            f"{role}: take one of {known}."
+        )
 
 
 def refuse_mixed_styles(config: RunConfig, game: Game) -> None:
@@ -90,29 +98,6 @@ def refuse_mixed_styles(config: RunConfig, game: Game) -> None:
             "generator.options.mixing: style mixing would take a part of another sample's label or code; give "
             "--generator.options.mixing 0.0."
         )
-
-
-def latents_of(config: RunConfig) -> Latents:
-    """What the generator starts from; its size is decided."""
-    return Latents(**config.latent.model_dump())
-
-
-def blueprints(config: RunConfig, about: About) -> dict[str, Blueprint]:
-    """Of each player's network what rebuilds it; of a discriminator without its minibatch layer."""
-    latents, game = latents_of(config), config.game
-    plans = {}
-    for name, player in config.players().items():
-        shape = packed_shape(about.shape, game.remedies.pack) if name == "discriminator" else about.shape
-        arguments: dict[str, Any] = {"shape": list(shape), **player.options}
-        labels = getattr(game.labels, name, "none")
-        plans[name] = Blueprint(
-            player.network,
-            {"latent": latents.length, **arguments} if name == "generator" else arguments,
-            code=latents.size * (2 if game.reconstruction.variational else 1) if name == "encoder" else 0,
-            labels=labels,
-            classes=about.classes if labels != "none" else 0,
-        )
-    return plans
 
 
 def make_generation(config: RunConfig, about: About) -> Generation:
@@ -210,17 +195,6 @@ def make_semi_supervised(config: RunConfig, about: About) -> SemiSupervised:
     )
 
 
-def classifier(config: RunConfig, plan: Blueprint, classes: int) -> Classifier:
-    """A discriminator that gives class logits."""
-    network = plan.build()
-    if not isinstance(network, Discriminator):
-        raise UsageError(f"{plan.network} has no body and head, and so cannot tell classes.")
-    made = Classifier(network, classes)
-    if config.player("discriminator").spectral:
-        spectral_normalise(made)
-    return made
-
-
 def refuse_brightness_of_points(config: RunConfig, about: About) -> None:
     """Raise `UsageError` for a likelihood of brightness where samples are points, which have none."""
     if config.game.reconstruction.loss != "bernoulli":
@@ -237,69 +211,49 @@ def refuse_brightness_of_points(config: RunConfig, about: About) -> None:
         )
 
 
-def restoring_of(asked: ReconstructionConfig) -> Restoring:
-    """What a game with an encoder minimises, of its section."""
-    return Restoring(
-        cost=asked.loss,
-        weight=asked.weight,
-        variational=asked.variational,
-        beta=asked.beta,
-        warm_up=asked.warm_up,
-        corruption=None if asked.corruption == "none" else Corruption(asked.corruption, asked.strength),
+def make_paired(config: RunConfig, about: About) -> Paired:
+    """A translator, and a discriminator of pairs unless the distance alone is minimised."""
+    asked, restoring = config.game.translation, config.game.reconstruction
+    judged = about.shape
+    if asked.conditional:
+        judged = (about.source[0] + about.shape[0], *about.shape[1:])
+    generator, discriminator = translator_plans(config, about)["generator"].build(), None
+    if asked.adversarial:
+        discriminator = make_discriminator(config, discriminator_plan(config, judged))
+    return Paired(
+        generator,
+        discriminator,
+        loss=get_loss(config.game.loss, **config.game.loss_options),
+        penalties=() if discriminator is None else make_penalties(config, {"discriminator": discriminator}),
+        factor=config.game.discriminator_factor,
+        restoring=restoring_of(restoring),
+        rules=Translating(**asked.model_dump()),
     )
 
 
-def make_discriminator(config: RunConfig, plan: Blueprint, code: int = 0) -> nn.Module:
-    """A discriminator with what its section puts on it: a minibatch layer, labels, spectral normalisation.
-
-    `code`: it judges pairs of a sample and a code of so many numbers; 0: samples. Raises `UsageError` for one that ends
-    in a sigmoid, and of pairs for one without a body.
-    """
-    rules = config.player("discriminator")
-    discriminator = plan.build()
-    shown = torch.randn(64, *plan.arguments["shape"]).clamp(-1, 1)
-    inner = discriminator if plan.labels in ("none", "auxiliary") else discriminator.get_submodule("network")
-    if inner is discriminator:
-        refuse_probabilities(discriminator, shown)
-    if code:  # before what follows: it reads the code too, and has a head of its own
-        if not isinstance(discriminator, Discriminator):
-            raise UsageError(f"{plan.network} has no body, and so cannot judge pairs.")
-        inner = discriminator = JointDiscriminator(discriminator, code, PAIR_UNITS)
-    if rules.minibatch != "none":
-        add_minibatch(inner, rules.minibatch, **rules.minibatch_options)
-        refuse_lone_groups(config, rules, config.training.micro_batch or config.training.batch)
-    if rules.spectral:
-        spectral_normalise(discriminator)
-    return discriminator
-
-
-def make_penalties(config: RunConfig, players: dict[str, nn.Module]) -> tuple[Penalty, ...]:
-    """The penalties that are asked for, on the networks of their players."""
-    return tuple(
-        make_penalty(
-            name, players[term_of(name).player], weight=weight_of(name, asked), every=asked.every, options=asked.options
+def make_unpaired(config: RunConfig, about: About) -> Unpaired:
+    """A translator in each direction, and a discriminator of each domain."""
+    asked, replay = config.game.translation, config.game.remedies.replay
+    shapes = {"a": about.source, "b": about.shape}
+    if asked.identity and about.source != about.shape:
+        raise UsageError(
+            "game.translation.identity: a translator is shown its own domain's pictures too, and the domains have "
+            f"{about.source[0]} and {about.shape[0]} channels: give --data.channels, or --game.translation.identity 0."
         )
-        for name, asked in config.game.penalties.items()
-    )
-
-
-def weight_of(name: str, asked: PenaltyConfig) -> Fading:
-    """A penalty's weight as the run goes on."""
-    weight = term_of(name).weight if asked.factor is None else asked.factor
-    return Fading(weight, weight * asked.fade_to, asked.fade_until)
-
-
-def remedies_of(asked: RemediesConfig) -> Remedies:
-    """The game's remedies, of their section."""
-    noise = asked.noise
-    return Remedies(
-        pack=asked.pack,
-        noise=Fading(noise.start, noise.end, noise.until) if noise.start else None,
-        replay=asked.replay.size,
-        replay_share=asked.replay.share,
-        feature_matching=asked.feature_matching.weight,
-        matching_alone=asked.feature_matching.alone,
-        information=asked.information,
+    translators = {name: plan.build() for name, plan in translator_plans(config, about).items()}
+    discriminators = {
+        name: make_discriminator(config, discriminator_plan(config, shape)) for name, shape in shapes.items()
+    }
+    return Unpaired(
+        translators,
+        discriminators,
+        loss=get_loss(config.game.loss, **config.game.loss_options),
+        penalties={
+            name: make_penalties(config, {"discriminator": network}) for name, network in discriminators.items()
+        },
+        factor=config.game.discriminator_factor,
+        replay={name: Replay(replay.size, replay.share, shapes[name]) for name in shapes} if replay.size else {},
+        rules=Translating(**asked.model_dump()),
     )
 
 
@@ -310,4 +264,6 @@ MAKERS: dict[str, Callable[[RunConfig, About], Game]] = {
     "bigan": make_encoding,
     "adversarial-autoencoder": make_encoding,
     "semi-supervised": make_semi_supervised,
+    "paired": make_paired,
+    "unpaired": make_unpaired,
 }

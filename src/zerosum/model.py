@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,29 +13,26 @@ from torch import Tensor, nn
 
 from zerosum.data import normalise
 from zerosum.errors import RunError, UsageError
-from zerosum.files import about_name, load_tensors, save_tensors, write_folder
+from zerosum.files import about_name
 from zerosum.games import Latents, Randomness
 from zerosum.games.labels import told
 from zerosum.games.randomness import share
 from zerosum.networks import Blueprint, CodeDistribution, StyleGenerator
+from zerosum.released import Released, build_networks, check_range, read_released, rebuild
 from zerosum.sampler import AT_ONCE, Sampler, chunks
+from zerosum.translator import Translator, is_translator, load_translator
 
-FORMAT = 2
 STYLES = 4096  # from which the mean style is taken
-DTYPES = ("uint8", "uint16", "float32")
 
 
-class Model(Sampler):
+class Model(Released, Sampler):
     """The networks of a training and what is needed to use them.
 
     Its `config` also holds `networks`: of each, the fields of its `networks.Blueprint`; `codes`: the length of a fitted
     distribution of codes, if there is one; `variational`: whether an encoder gives means, then log-variances.
     """
 
-    def __init__(self, networks: Mapping[str, nn.Module], config: dict[str, Any]) -> None:
-        self.networks = nn.ModuleDict(dict(networks)).eval()
-        self.config = config
-        self._mean_style: Tensor | None = None
+    _mean_style: Tensor | None = None
 
     @property
     def styled(self) -> bool:
@@ -71,12 +68,12 @@ class Model(Sampler):
         if isinstance(self.generator, StyleGenerator) and truncation != 1:
             if self._mean_style is None:
                 many = Latents(**self.config["latent"]).rows(Randomness(0), "mean style", 0, STYLES)
-                self._mean_style = self.generator.styles(many.to(self._device)).mean(0)
+                self._mean_style = self.generator.styles(many.to(self.device)).mean(0)
             mean = self._mean_style
-            styles = mean + truncation * (self.generator.styles(latents.to(self._device)) - mean)
+            styles = mean + truncation * (self.generator.styles(latents.to(self.device)) - mean)
             pieces = [self.generator.synthesise(some).float().cpu() for some in styles.split(AT_ONCE)]
             return torch.cat(pieces) if len(styles) else torch.empty(0, *self.shape)
-        codes = self.networks["codes"](latents.to(self._device)) if "codes" in self.networks else latents
+        codes = self.networks["codes"](latents.to(self.device)) if "codes" in self.networks else latents
         return self._decode(codes, labels)
 
     def encoded(self, images: Tensor) -> Tensor:
@@ -112,10 +109,6 @@ class Model(Sampler):
         """
         return self._pixels(self.restored(self._normalised(array)))
 
-    @property
-    def _device(self) -> torch.device:
-        return next(self.networks.parameters()).device
-
     def _decode(self, codes: Tensor, labels: Tensor | None) -> Tensor:
         return self._in_pieces(self.generator, codes, labels) if len(codes) else torch.empty(0, *self.shape)
 
@@ -123,8 +116,8 @@ class Model(Sampler):
     def _in_pieces(self, network: nn.Module, rows: Tensor, labels: Tensor | None = None) -> Tensor:
         pieces = []
         for first, n in chunks(len(rows)):
-            of_these = None if labels is None else labels[first : first + n].to(self._device)
-            pieces.append(told(network, of_these)(rows[first : first + n].to(self._device)).float().cpu())
+            of_these = None if labels is None else labels[first : first + n].to(self.device)
+            pieces.append(told(network, of_these)(rows[first : first + n].to(self.device)).float().cpu())
         return torch.cat(pieces)
 
     def _normalised(self, array: np.ndarray) -> Tensor:
@@ -138,11 +131,6 @@ class Model(Sampler):
             )
         owned = np.require(given, requirements=("C", "W"))  # a file's rows are read-only, and a view may run backwards
         return normalise(torch.from_numpy(owned), data["low"], data["high"])
-
-    def save(self, folder: Path) -> None:
-        """Write the model folder, whole or not at all."""
-        tensors = dict(self.networks.state_dict())
-        write_folder(folder, lambda inside: save_tensors(inside, "model", tensors, self.config | {"format": FORMAT}))
 
 
 class Ensemble(Sampler):
@@ -186,8 +174,10 @@ def member_folders(run: Path) -> list[Path]:
     return sorted(folders, key=lambda path: int(path.name))
 
 
-def load(path: str | Path, device: str = "cpu") -> Model | Ensemble:
+def load(path: str | Path, device: str = "cpu") -> Model | Ensemble | Translator:
     """The model of a run folder, or of a model folder itself; of an ensemble's folder, all of its members' models.
+
+    Of an image-to-image run, a `Translator`.
 
     Sizes and hashes are checked before memory is taken. A member that has no model yet, or that diverged, does not
     take part. Raises `RunError` where there is none, or one is damaged.
@@ -200,7 +190,10 @@ def load(path: str | Path, device: str = "cpu") -> Model | Ensemble:
         started = (run / "config.toml").is_file()
         why = "has no model yet: wait for its first checkpoint, or go on training" if started else "is no run folder"
         raise RunError(f"{run} {why}.")
-    return _load_model(folder, device)
+    tensors, config = read_released(folder)
+    if is_translator(config):
+        return load_translator(folder, tensors, config, device)
+    return _model(folder, tensors, config, device)
 
 
 def _load_ensemble(run: Path, device: str) -> Ensemble:
@@ -221,35 +214,27 @@ def has_diverged(run: Path) -> bool:
 
 
 def _load_model(folder: Path, device: str) -> Model:
-    tensors, config = load_tensors(folder, "model")
-    try:
-        if config["format"] != FORMAT:
-            raise RunError(f"{folder} has format {config['format']}; this version of zerosum reads {FORMAT}.")
-        networks = _rebuild(config, tensors)
-    except (KeyError, TypeError, ValueError, ArithmeticError, RuntimeError, UsageError) as error:
-        raise RunError(f"{folder} does not hold the networks its config.json names: {error}") from error
-    return Model(dict(networks.to(device).named_children()), config)
+    tensors, config = read_released(folder)
+    return _model(folder, tensors, config, device)
+
+
+def _model(folder: Path, tensors: dict[str, Tensor], config: dict[str, Any], device: str) -> Model:
+    model = Model(rebuild(folder, tensors, config, _build, _check), config)
+    model.networks.to(device)
+    return model
 
 
 def _build(config: dict[str, Any]) -> nn.ModuleDict:
     """The networks that `config` names, with new weights."""
-    networks = nn.ModuleDict({name: Blueprint(**fields).build() for name, fields in config["networks"].items()})
+    networks = build_networks(config)
     if config.get("codes"):
         networks["codes"] = CodeDistribution(config["codes"])
     return networks
 
 
-def _rebuild(config: dict[str, Any], tensors: dict[str, Tensor]) -> nn.ModuleDict:
-    """The networks that `config` names, with the weights `tensors`; built without memory first, to compare sizes."""
-    if not isinstance(config["networks"], dict):
-        raise ValueError("its networks are no table")
+def _check(config: dict[str, Any]) -> None:
+    """Raises ValueError where networks, latents, classes and data do not fit together."""
     data, plans = config["data"], [Blueprint(**fields) for fields in config["networks"].values()]
-    with torch.device("meta"):
-        declared = _build(config).state_dict()
-    for name in sorted(declared.keys() | tensors.keys()):
-        kept, wanted = tensors.get(name), declared.get(name)
-        if kept is None or wanted is None or kept.shape != wanted.shape or kept.dtype != wanted.dtype:
-            raise ValueError(f"{name!r} is not of the kind and size that it declares")
     generator = Blueprint(**config["networks"]["generator"])
     length = Latents(**config["latent"]).length
     if length != generator.arguments["latent"] or config.get("codes", 0) not in (0, length):
@@ -260,8 +245,4 @@ def _rebuild(config: dict[str, Any], tensors: dict[str, Tensor]) -> nn.ModuleDic
         raise ValueError("the data are not those of the networks")
     if generator.classes != len(config.get("classes", ())):
         raise ValueError("the classes are not those of the generator")
-    if data["dtype"] not in DTYPES or not data["low"] < data["high"]:
-        raise ValueError("data have no dtype and range that zerosum writes")
-    networks = _build(config)
-    networks.load_state_dict(tensors)
-    return networks
+    check_range(data)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from zerosum.config import PlayerConfig, RunConfig
+from zerosum.config import TRANSLATIONS, LatentConfig, PlayerConfig, RunConfig
 from zerosum.errors import UsageError
 from zerosum.games import term_of
 
@@ -21,6 +21,8 @@ def refuse_nonsense(config: RunConfig, classes: int) -> None:
     refuse_idle_settings(config)
     refuse_encoding(config)
     refuse_semi_supervised(config, classes)
+    refuse_lone_pictures(config)
+    refuse_translating(config)
     if game.updates == "simultaneous" and game.discriminator_turns > 1:
         raise UsageError(
             "Several discriminator turns need --game.updates alternating: simultaneous ones come in pairs."
@@ -79,7 +81,7 @@ def refuse_idle_settings(config: RunConfig) -> None:
     game, asked = config.game, config.game.reconstruction
     default = type(asked)()
     idle = {
-        "game.reconstruction without an encoder": config.encoder is None and asked != default,
+        "game.reconstruction without an encoder": config.encoder is None and game.kind != "paired" and asked != default,
         "game.reconstruction.strength without a corruption": asked.corruption == "none"
         and asked.strength != default.strength,
         "game.labels.weight without an auxiliary classifier": game.labels.discriminator != "auxiliary"
@@ -128,6 +130,75 @@ def refuse_encoding(config: RunConfig) -> None:
     }
     if names := [name for name, asked_so in asked_for.items() if asked_so]:
         raise UsageError(f"game: the game {kind!r} takes no {', no '.join(names)}; leave that out.")
+
+
+def refuse_lone_pictures(config: RunConfig) -> None:
+    """Raise `UsageError` where a game that translates has not the pictures it needs, or another game has them."""
+    data, kind = config.data, config.game.kind
+    pairs = {
+        "data.target": bool(data.target),
+        "data.side_by_side": data.side_by_side != "none",
+        "data.degrade": bool(data.degrade),
+    }
+    domains = {"data.a": bool(data.a), "data.b": bool(data.b)}
+    given = [name for name, is_given in pairs.items() if is_given]
+    others = [name for name, is_given in domains.items() if is_given]
+    if kind == "paired" and len(given) != 1:
+        raise UsageError(
+            (f"{' and '.join(given)} each say where pairs come from: give one of them." if given else "")
+            or "This game needs pairs of pictures: give --data.source FOLDER --data.target FOLDER with files of the "
+            "same names, or --data.source FOLDER --data.side-by-side with pictures whose left half becomes the right, "
+            "or --data.degrade downsample:4 (or mask:box, gray, blur:2 …) to restore what is made worse."
+        )
+    if kind == "unpaired" and len(others) != 2:
+        raise UsageError("This game needs pictures of two domains: give --data.a FOLDER --data.b FOLDER.")
+    idle = (given if kind != "paired" else []) + (others if kind != "unpaired" else [])
+    if idle:
+        raise UsageError(
+            f"{' and '.join(idle)}: the game {kind!r} has no use for that. Pairs are for --recipe pix2pix, two domains "
+            "for --recipe cyclegan; or leave it out."
+        )
+
+
+def refuse_translating(config: RunConfig) -> None:
+    """Raise `UsageError` for what a game that translates does not do, and for its settings in another game."""
+    game, kind = config.game, config.game.kind
+    asked, default = game.translation, type(game.translation)()
+    if kind not in TRANSLATIONS:
+        if asked != default:
+            raise UsageError(f"game.translation: the game {kind!r} translates nothing; leave that out.")
+        return
+    own = ("conditional", "content", "features") if kind == "paired" else ("cycle", "identity")
+    changed = [name for name in type(asked).model_fields if getattr(asked, name) != getattr(default, name)]
+    if idle := [name for name in changed if name not in (*own, "adversarial")]:
+        raise UsageError(f"game.translation: the game {kind!r} has no use for {' and '.join(idle)}; leave that out.")
+    if asked.features != default.features and not asked.content:
+        raise UsageError(
+            "game.translation.features without a weight does nothing: give --game.translation.content too."
+        )
+    if kind == "unpaired" and not asked.adversarial:
+        raise UsageError("game.translation.adversarial: without it nothing tells one domain from the other; give 1.")
+    remedies, restoring = game.remedies.model_copy(), game.reconstruction
+    if kind == "unpaired":
+        remedies.replay = type(remedies.replay)()
+    asked_for = {
+        "labels": config.data.labels,
+        "latent": config.latent != LatentConfig(),
+        "remedies but for the replay of an unpaired game": remedies != type(remedies)(),
+        "lazy apart": game.lazy == "apart",
+        "updates simultaneous": game.updates == "simultaneous",
+        "discriminator_turns": game.discriminator_turns > 1,
+        "reduction sum": game.reduction == "sum",
+        "path_length, which is of latents": "path_length" in game.penalties,
+        "reconstruction": kind == "unpaired" and restoring != type(restoring)(),
+        "variational, beta, warm_up or corruption": kind == "paired"
+        and (restoring.variational or restoring.beta != 1 or bool(restoring.warm_up) or restoring.corruption != "none"),
+        "likelihood of brightness": restoring.loss == "bernoulli",
+        "ensemble": config.training.ensemble > 1,
+        "data.standardise": config.data.standardise,
+    }
+    if names := [name for name, is_asked in asked_for.items() if is_asked]:
+        raise UsageError(f"The game {kind!r} takes no {', no '.join(names)}; leave that out.")
 
 
 def refuse_semi_supervised(config: RunConfig, classes: int) -> None:

@@ -2,35 +2,27 @@
 
 from __future__ import annotations
 
-import json
 import platform
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from zerosum.assembly import choose_device, make_plan, make_state, model_config, resolve
-from zerosum.config import CHANGEABLE, ENDS, RunConfig
-from zerosum.data import (
-    GAUSSIAN_COVARIANCE,
-    GAUSSIAN_MEAN,
-    Store,
-    holdout,
-    labelled,
-    open_data,
-    refuse_empty_classes,
-)
-from zerosum.errors import DataError, DivergedError, RunError, UsageError, ZerosumError
+from zerosum.assembly import make_plan, make_state, model_config, resolve
+from zerosum.config import CHANGEABLE, ENDS, TRANSLATIONS, RunConfig
+from zerosum.data import GAUSSIAN_COVARIANCE, GAUSSIAN_MEAN
+from zerosum.errors import DivergedError, RunError, UsageError, ZerosumError
 from zerosum.files import write_json, write_whole
 from zerosum.games import Game, Randomness
 from zerosum.games.randomness import number_of
-from zerosum.making import latents_of, make_game
+from zerosum.making import make_game
+from zerosum.material import Material, open_material
 from zerosum.model import Ensemble, Model, load
 from zerosum.networks import is_convolutional
-from zerosum.refusals import refuse_nonsense
+from zerosum.players import latents_of
 from zerosum.report import write_report
 from zerosum.settings import differences, validate
 from zerosum.settings import read_recipe as read_tables
@@ -38,13 +30,15 @@ from zerosum.training import checkpoint
 from zerosum.training.checkpoint import State
 from zerosum.training.display import Display
 from zerosum.training.engine import Engine
-from zerosum.training.exhibits import Exhibits
+from zerosum.training.exhibits import Exhibits, Showing
 from zerosum.training.feed import Feed
 from zerosum.training.loop import Interrupts, play_on
 from zerosum.training.memory import keep_buffers
 from zerosum.training.plan import Plan
 from zerosum.training.reporter import Reporter
 from zerosum.training.run_folder import HeldFolder, RunFolder
+from zerosum.training.translations import Translations
+from zerosum.translator import Translator
 from zerosum.version import VERSION
 
 
@@ -58,22 +52,9 @@ class Run:
     seconds: float = 0.0
 
     @property
-    def model(self) -> Model | Ensemble:
-        """The released generator, or the generators of an ensemble."""
+    def model(self) -> Model | Ensemble | Translator:
+        """The released generator, the generators of an ensemble, or the translator."""
         return load(self.path)
-
-
-@dataclass(frozen=True)
-class Material:
-    """What every member of an ensemble has in common: the data, and the device they train on.
-
-    `held`: data that are kept from training. `labelled`: of the training's own, those whose labels are shown.
-    """
-
-    store: Store
-    device: torch.device
-    held: Store | None = None
-    labelled: Store | None = None
 
 
 @dataclass(frozen=True)
@@ -112,11 +93,14 @@ def train_run(folder: RunFolder, config: RunConfig, display: Display) -> Run:
     display.note("Writing the report …")
     page = write_report(folder.path)
     newest = max(folder.samples.glob("[0-9]*"), key=lambda path: path.stem)
+    use = f"more samples    zerosum sample {folder.path} --count 16"
+    if config.game.kind in TRANSLATIONS:
+        use = f"your pictures   zerosum translate {folder.path} PICTURE|FOLDER --out FOLDER"
     display.note(
         f"Done: {run.images:,} images in {run.seconds / 60:.1f} minutes.\n"
         f"  newest samples  {newest}\n"
         f"  everything      {page}\n"
-        f"  more samples    zerosum sample {folder.path} --count 16"
+        f"  {use}"
     )
     return run
 
@@ -163,65 +147,13 @@ def _refuse_fewer(folder: HeldFolder, saved: int, asked: int) -> None:
         )
 
 
-def open_material(config: RunConfig, folder: HeldFolder, display: Display) -> Material:
-    """Open the data and choose the device; what could not be read is listed in the folder.
-
-    Raises `UsageError` for settings that make no sense together, before anything is read.
-    """
-    refuse_nonsense(config, classes=int(config.data.labels))  # if it has labels, it has classes
-    device = choose_device(config.training.device)
-    data = config.data
-    store = open_data(
-        data.source,
-        **data.reading(),
-        largest=64 if device.type == "cpu" else 256,
-        rejects_to=folder.path / "rejected.txt",
-        progress=display.loading,
-    )
-    if data.labels:
-        refuse_empty_classes(store)
-    kept, held = hold_out(store, data.holdout, display) if data.holdout else (store, None)
-    few = labelled(kept, data.labelled, display.loading) if data.labelled else None
-    kept = kept.standardised() if data.standardise else kept
-    held, few = (None if part is None else replace(part, low=kept.low, high=kept.high) for part in (held, few))
-    refuse_other_data(folder.path, kept)
-    return Material(kept, device, held, few)
-
-
-def hold_out(store: Store, share: float, display: Display) -> tuple[Store, Store]:
-    """What is trained on, and what is kept from it. Raises `DataError` where a class would have no images left."""
-    kept, held = holdout(store, share, display.loading)
-    try:
-        refuse_empty_classes(kept)
-    except DataError as error:
-        raise DataError(
-            f"A class is held out whole: give a smaller --data.holdout than {share:g}, or more images of it.\n{error}"
-        ) from error
-    return kept, held
-
-
-def refuse_other_data(path: Path, store: Store) -> None:
-    """Raise `UsageError` where the run folder `path` began with other data."""
-    about = path / "data.json"
-    if not about.exists():
-        return
-    try:
-        saved = json.loads(about.read_text(encoding="utf-8"))["digest"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{about} is damaged: {error}. Delete it to go on with the data as they are now.") from error
-    if saved != store.digest:
-        raise UsageError(
-            f"The data of {path} have changed since it began, so it cannot go on exactly. Bring them back, give "
-            f"another folder with --out, or delete {about} to go on with the data as they are now."
-        )
-
-
 def prepare(config: RunConfig, material: Material) -> tuple[Game, list[str]]:
     """The game as its seed makes it, on its device, and why each `auto` of `config`, now replaced, is what it is."""
     store, device = material.store, material.device
     torch.manual_seed(number_of(config.training.seed, "weights"))
-    game = make_game(config, store.shape, len(store.classes))
-    reasons = resolve(config, store, game, device)
+    source = () if material.sources is None else material.sources.shape(store.shape)
+    game = make_game(config, store.shape, len(store.classes), source)
+    reasons = resolve(config, store, game, device, material.sources)
     torch.set_num_threads(int(config.training.threads))
     if device.type == "cpu":
         keep_buffers()
@@ -244,7 +176,9 @@ def make_training(folder: RunFolder, config: RunConfig, material: Material, game
     write_facts(folder, config, material, game)
     plan = make_plan(config, store, device)
     seed = config.training.seed
-    feed = Feed(store, Randomness(seed, device), flip=config.data.flip, labelled=material.labelled)
+    feed = Feed(
+        store, Randomness(seed, device), flip=config.data.flip, labelled=material.labelled, sources=material.sources
+    )
     reporter = make_reporter(folder, config, material, game, history, display, plan)
     return Training(folder, state, plan, feed, reporter)
 
@@ -260,12 +194,27 @@ def make_reporter(
 ) -> Reporter:
     """Who writes the folder of a run with these records so far."""
     store, seed = material.store, config.training.seed
-    about = model_config(config, store, game)
-    shown = Exhibits(
-        folder.samples, store, material.held, latents_of(config), about["classes"], game.corrupted(seed), seed
+    about = model_config(config, store, game, material.sources)
+    still = Feed(
+        store,
+        Randomness(seed, material.device),
+        flip=False,
+        labelled=material.labelled,
+        sources=material.sources,
     )
-    still = Feed(store, Randomness(seed, material.device), flip=False, labelled=material.labelled)
+    shown = make_exhibits(folder, config, material, game)
     return Reporter(folder, store, material.held, about, shown, still, history, display, plan)
+
+
+def make_exhibits(folder: RunFolder, config: RunConfig, material: Material, game: Game) -> Showing:
+    """What every report of the run shows."""
+    store, seed = material.store, config.training.seed
+    if material.sources is not None:
+        if material.held is not None and material.held_sources is not None:
+            return Translations(folder.samples, material.held, material.held_sources, seed)
+        return Translations(folder.samples, store, material.sources, seed)
+    classes = store.classes if config.game.labels.any else ()
+    return Exhibits(folder.samples, store, material.held, latents_of(config), classes, game.corrupted(seed), seed)
 
 
 def play(training: Training, interrupts: Interrupts) -> Run:
@@ -314,11 +263,13 @@ def write_facts(folder: HeldFolder, config: RunConfig, material: Material, game:
         "platform": platform.platform(),
     }
     write_json(folder.path / "environment.json", environment)
-    about = model_config(config, store, game)["data"] | {
+    whole = model_config(config, store, game, material.sources)
+    about = whole["data"] | {
         "classes": list(store.classes),
         "rejected": len(store.rejected),
-        "digest": store.digest,
+        "digest": material.digest,
     }
+    about |= {key: whole[key] for key in ("given", "degrade") if key in whole}
     if store.name == "gaussian":
         about |= {"mean": GAUSSIAN_MEAN.tolist(), "covariance": GAUSSIAN_COVARIANCE.tolist()}
     write_json(folder.path / "data.json", about)

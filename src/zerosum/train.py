@@ -8,7 +8,7 @@ from typing import Any
 from zerosum.config import RunConfig
 from zerosum.data import BUILTIN
 from zerosum.ensemble import train_ensemble
-from zerosum.errors import ZerosumError
+from zerosum.errors import UsageError, ZerosumError
 from zerosum.run import Run, settle, train_run
 from zerosum.settings import make_config
 from zerosum.training.display import Display, PlainDisplay
@@ -34,7 +34,8 @@ def train(
     """Train a generator, or go on with the run that lies in `out`.
 
     Args:
-        source: folder of images, archive, array file or built-in name; None: the recipe's.
+        source: folder of images, archive, array file or built-in name; None: the recipe's. An unpaired game takes its
+            two folders by `settings`, `data.a` and `data.b`.
         recipe: a name that `zerosum recipes` lists, or a TOML file.
         out: the run folder; None: `runs/DATA-RECIPE`, of an ensemble `runs/DATA-RECIPE-ensemble`.
         images, minutes, epochs: when to end, each member of an ensemble for itself; None: as the recipe says.
@@ -56,7 +57,14 @@ def train(
     }
     overrides = {key: value for key, value in given.items() if value is not None} | (settings or {})
     asked = make_config(recipe, overrides)
-    asked.data.source = _absolute(asked.data.source)
+    if asked.game.kind == "unpaired":
+        if source is not None:
+            raise UsageError(
+                f"DATA ({source}): this game takes two folders of pictures: --data.a FOLDER --data.b FOLDER."
+            )
+        asked.data.source = ""
+    for key in ("source", "target", "a", "b"):
+        setattr(asked.data, key, _absolute(getattr(asked.data, key)))
     path = Path(out) if out is not None else _default_path(asked)
     several = asked.training.ensemble > 1 or (path / "members").is_dir()
     if display is None:
@@ -80,11 +88,14 @@ def train(
 
 def _absolute(source: str) -> str:
     """A path that means the same in every folder; a built-in name does already, whatever lies beside it."""
-    return str(Path(source).absolute()) if source not in BUILTIN and Path(source).exists() else source
+    is_path = source and source not in BUILTIN and Path(source).exists()
+    return str(Path(source).absolute()) if is_path else source
 
 
 def _default_path(asked: RunConfig) -> Path:
-    name = f"{_name(asked.data.source)}-{asked.recipe.name}"
+    data = asked.data
+    named = f"{_name(data.a)}-{_name(data.b)}" if data.a else _name(data.source)
+    name = f"{named}-{asked.recipe.name}"
     return Path("runs") / (f"{name}-ensemble" if asked.training.ensemble > 1 else name)
 
 

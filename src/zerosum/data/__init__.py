@@ -6,8 +6,10 @@
 from typing import TYPE_CHECKING
 
 from zerosum.data.builtin import BUILTIN, GAUSSIAN_COVARIANCE, GAUSSIAN_MEAN, MIXTURES
+from zerosum.data.degradations import Degradation
 from zerosum.data.describe import describe
 from zerosum.data.opening import open_data
+from zerosum.data.pairs import Pairs, hold_out_by_name, open_domains, open_halves, open_pairs
 from zerosum.data.parts import holdout, labelled, refuse_empty_classes
 from zerosum.data.sheet import contact_sheet
 from zerosum.data.sources import Rejected
@@ -21,14 +23,20 @@ __all__ = [
     "GAUSSIAN_COVARIANCE",
     "GAUSSIAN_MEAN",
     "MIXTURES",
+    "Degradation",
+    "Pairs",
     "Rejected",
     "Store",
     "contact_sheet",
     "describe",
+    "hold_out_by_name",
     "holdout",
     "labelled",
     "normalise",
     "open_data",
+    "open_domains",
+    "open_halves",
+    "open_pairs",
     "refuse_empty_classes",
     "to_pixels",
 ]

@@ -86,13 +86,15 @@ def quiet_pillow() -> Iterator[None]:
         yield
 
 
-def probe(data: bytes) -> Header:
-    """Reads the header only. Raises `Unreadable`."""
+def probe(data: bytes, half: str = "") -> Header:
+    """Reads the header only; the size is that of `half` ("left", "right", "": all). Raises `Unreadable`."""
     try:
         with _open(data) as image:
             height, width = image.height, image.width
             if image.format != "TIFF" and _orientation(image, decoded=False) >= 5:  # TIFF swaps its size itself
                 height, width = width, height
+            if half:
+                width = _half_width(width)
             rawmode = " ".join(str(tile[3]) for tile in getattr(image, "tile", ()))
             deep = image.mode == "F" or image.mode.startswith("I")
             return Header(
@@ -120,11 +122,16 @@ def decode(data: bytes, plan: Plan) -> Array:
         if image.width * image.height > BIG_PIXELS:
             lock = _one_big_image
         with lock:
-            _draft(image, plan)
+            if not plan.half:  # libjpeg's reduced pixels lie across the middle
+                _draft(image, plan)
             image.load()
             turn = TURNS.get(_orientation(image, decoded=True))
             if turn is not None:
                 image = image.transpose(turn)
+            if plan.half:
+                width = _half_width(image.width)
+                left = 0 if plan.half == "left" else image.width - width
+                image = image.crop((left, 0, left + width, image.height))
             if image.mode == "F" or image.mode.startswith("I"):
                 return _deep(image, plan)
             return _shallow(image, plan)
@@ -145,6 +152,13 @@ def _open(data: bytes) -> Image.Image:
     if image.width * image.height > MAX_PIXELS:
         raise Unreadable(_bomb(f"{image.width} x {image.height}"))
     return image
+
+
+def _half_width(width: int) -> int:
+    """Raises `Unreadable` where there are no two halves."""
+    if width < 2:
+        raise Unreadable("a single pixel wide: it has no two halves")
+    return width // 2
 
 
 def _bomb(size: str) -> str:

@@ -25,13 +25,18 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True)
 class Plan:
-    """What every stored image looks like: `height` × `width` × `channels` (1–4) of `dtype`, got by `fit`."""
+    """What every stored image looks like: `height` × `width` × `channels` (1–4) of `dtype`, got by `fit`.
+
+    half: "left" or "right" where that half of each upright picture is the image, an odd width's middle column in
+        neither; "" where all of it is.
+    """
 
     height: int
     width: int
     channels: int
     fit: str
     dtype: str
+    half: str = ""
 
     @property
     def shape(self) -> tuple[int, int, int]:

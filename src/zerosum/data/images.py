@@ -91,7 +91,7 @@ def build_images(
 ) -> dict[str, Any]:
     """Fills `writer` from `source`; returns the store's meta data. Raises DataError where nothing is usable."""
     with quiet_pillow():
-        survey = _survey(source, options.labels, progress)
+        survey = _survey(source, options, progress)
         if not survey.sizes:
             raise DataError(nothing(source, list(survey.rejected.values())))
         plan, reason = _decide(survey, options)
@@ -111,7 +111,7 @@ def build_images(
         "size": f"{plan.height}x{plan.width}",
         "size_reason": reason,
         "fit": plan.fit,
-        "notes": [*_notes(survey), *classes.notes],
+        "notes": [*_notes(survey, options.half), *classes.notes],
     }
     return {
         "name": name,
@@ -135,17 +135,17 @@ def nothing(source: Source, rejected: list[Rejected]) -> str:
     return "\n".join(lines)
 
 
-def _survey(source: Source, labels: bool, progress: Progress | None) -> Survey:
+def _survey(source: Source, options: Options, progress: Progress | None) -> Survey:
     survey = Survey()
     ticker = Ticker(progress, "reading headers", source.total)
     for position, item in enumerate(source.items()):  # in one thread: a header takes less than a hand-over
         ticker.advance()
-        header = item if isinstance(item, Rejected) else _try(item, probe)
+        header = item if isinstance(item, Rejected) else _try(item, lambda data: probe(data, options.half))
         if isinstance(header, Rejected):
             survey.rejected[position] = header
         elif isinstance(item, Item):
             survey.add(item, header)
-            if labels:
+            if options.labels:
                 survey.names.append(item.name)
     return survey
 
@@ -168,11 +168,11 @@ def _decide(survey: Survey, options: Options) -> tuple[Plan, str]:
     grey = survey.grey == sum(survey.sizes.values())
     channels = options.channels if options.channels is not None else 1 if grey else 3
     dtype = next(dtype for dtype in ("float32", "uint16", "uint8") if survey.dtypes[dtype])
-    return Plan(height, width, channels, options.fit, dtype), reason
+    return Plan(height, width, channels, options.fit, dtype, options.half), reason
 
 
-def _notes(survey: Survey) -> list[str]:
-    notes = []
+def _notes(survey: Survey, half: str) -> list[str]:
+    notes = [f"the {half} half of each picture"] if half else []
     if survey.animated:
         verb = "animation" if survey.animated == 1 else "animations"
         notes.append(f"{survey.animated} {verb} or many-page files: the first frame is used")
@@ -221,6 +221,7 @@ def _decode_all(
         with writing(writer.folder.parent):
             writer.append(pixels[None])
         writer.labels.append(classes.number_of(item.name) or 0)
+        writer.names.append(item.name)
         ticker.advance()
     return [rejected[position] for position in sorted(rejected)]
 

@@ -64,7 +64,7 @@ def find_classes(
     if isinstance(source, FolderSource):
         file = _folder_file(source.path)
     else:
-        file = _archive_file(source, _wrapper(good))
+        file = _archive_file(source, wrapping_folder(good))
     if file is not None:
         return _by_file(file, good + rejected)
     empty = _subfolders(source.path) if isinstance(source, FolderSource) and include is None else []
@@ -86,7 +86,7 @@ def _by_folders(
     """A class with nothing but rejected files, or none at all, is a class still: see `refuse_empty_classes`."""
     folders = {PurePosixPath(name).parts[:-1][:2] for name in good}
     # Archives mostly wrap all they hold in one folder of their own name; it is no class.
-    wrapper = _wrapper(good) if source.kind != "folder" and all(len(folder) == 2 for folder in folders) else ""
+    wrapper = wrapping_folder(good) if source.kind != "folder" and all(len(folder) == 2 for folder in folders) else ""
     level = 1 if wrapper else 0
     if not any(len(folder) > level for folder in folders):
         raise DataError(
@@ -106,7 +106,7 @@ def _by_folders(
     return Classes(names, number_of, "labels are asked for, but it lies in no class folder")
 
 
-def _wrapper(names: list[str]) -> str:
+def wrapping_folder(names: list[str]) -> str:
     """The folder that all names begin with, '' where there is none."""
     tops = {name.partition("/")[0] if "/" in name else "" for name in names}
     return tops.pop() if len(tops) == 1 else ""

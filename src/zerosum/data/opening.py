@@ -28,6 +28,7 @@ def open_data(
     include: str | None = None,
     root: Path | None = None,
     labels: bool = False,
+    half: str = "",
     max_rejected: float = 0.01,
     largest: int = 64,
     rejects_to: Path | None = None,
@@ -46,14 +47,31 @@ def open_data(
     root: one more folder to look in for a named set before it is downloaded.
     labels: a `labels.csv` at the top (see `zerosum.data.labels`) names each image's class, else subfolders are the
         classes; arrays and named sets bring their labels.
+    half: "left" or "right": that half of each picture alone, for side-by-side pictures (see `open_halves`).
     max_rejected: the share of files, 0 to 1, that may be unusable.
     rejects_to: where to list them, if there are any; written also when there are too many.
     progress: called with (what, done, total) a few times a second; total 0 means not known.
     Raises DataError (nothing there, unreadable, too much rejected), UsageError (options), RunError (disk).
     """
-    options = make_options(size=size, fit=fit, channels=channels, include=include, labels=labels, largest=largest)
+    options = make_options(
+        size=size, fit=fit, channels=channels, include=include, labels=labels, largest=largest, half=half
+    )
+    check_share(max_rejected)
+    store = read_data(source, options, root, progress)
+    if store.rejected and rejects_to is not None:
+        write_rejected(rejects_to, store.rejected)
+    judge(store, source, max_rejected, rejects_to)
+    return store
+
+
+def check_share(max_rejected: float) -> None:
+    """Raises UsageError where it is no share of the files."""
     if not 0 <= max_rejected <= 1:
         raise UsageError(f"data.max-rejected: {max_rejected} is not a share from 0 to 1")
+
+
+def read_data(source: str | Path, options: Options, root: Path | None, progress: Progress | None) -> Store:
+    """The store of `source`, whatever was rejected of it. Raises as `open_data` does."""
     found = _locate(source, options, root, progress)
     name = found.name if isinstance(found, Arrays) else _name_of(found.path)
 
@@ -62,9 +80,12 @@ def open_data(
             return build_arrays(found, options, progress, writer)
         return build_images(found, options, name, progress, writer)
 
-    store = open_or_build(options.key(_state(found, options), FORMAT), build)
-    _judge(store, source, max_rejected, rejects_to)
-    return store
+    if options.half and isinstance(found, Arrays):
+        raise UsageError(
+            f"{source}: side-by-side pictures are image files in a folder or an archive, and these are arrays; cut "
+            "them in two, and give both as --data.source and --data.target"
+        )
+    return open_or_build(options.key(_state(found, options), FORMAT), build)
 
 
 def _locate(source: str | Path, options: Options, root: Path | None, progress: Progress | None) -> Arrays | Source:
@@ -105,13 +126,9 @@ def _name_of(path: Path) -> str:
     return name
 
 
-def _judge(store: Store, source: str | Path, max_rejected: float, rejects_to: Path | None) -> None:
-    """Lists what was rejected; raises DataError if it is too much."""
+def judge(store: Store, source: str | Path, max_rejected: float, rejects_to: Path | None) -> None:
+    """Raises DataError if too much was rejected; all of it is listed in `rejects_to`."""
     rejected = store.rejected
-    if not rejected:
-        return
-    if rejects_to is not None:
-        write_rejected(rejects_to, rejected)
     total = len(store) + len(rejected)
     if len(rejected) <= max_rejected * total:
         return
@@ -127,8 +144,12 @@ def _judge(store: Store, source: str | Path, max_rejected: float, rejects_to: Pa
 
 def line(rejected: Rejected, between: str = ": ") -> str:
     """'name: reason' on one printable line, whatever the name holds."""
-    name = "".join(c if c.isprintable() else c.encode("unicode_escape", "replace").decode() for c in rejected.name)
-    return f"{name}{between}{rejected.reason}"
+    return f"{printable(rejected.name)}{between}{rejected.reason}"
+
+
+def printable(name: str) -> str:
+    """A file's name on one line that any terminal and encoding takes."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "replace").decode() for c in name)
 
 
 def write_rejected(path: Path, rejected: tuple[Rejected, ...]) -> None:

@@ -11,6 +11,7 @@ from zerosum.data.fitting import FITS
 from zerosum.errors import UsageError, nearest
 
 LARGEST_SIDE = 4096
+HALVES = ("", "left", "right")
 
 
 @dataclass(frozen=True)
@@ -23,15 +24,25 @@ class Options:
     include: str | None
     labels: bool
     largest: int
+    half: str = ""
+    """The half of each picture that is read, "left" or "right"; "": all of it."""
 
     def key(self, fingerprint: object, version: int) -> str:
         """Hex fingerprint of the files and these options."""
-        text = json.dumps([version, fingerprint, asdict(self)], sort_keys=True)
+        options = {name: value for name, value in asdict(self).items() if name != "half" or value}
+        text = json.dumps([version, fingerprint, options], sort_keys=True)
         return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
 
 def make_options(
-    *, size: str | None, fit: str, channels: int | None, include: str | None, labels: bool, largest: int
+    *,
+    size: str | None,
+    fit: str,
+    channels: int | None,
+    include: str | None,
+    labels: bool,
+    largest: int,
+    half: str = "",
 ) -> Options:
     """Checks and parses. Raises UsageError."""
     if fit not in FITS:
@@ -40,9 +51,11 @@ def make_options(
         raise UsageError(f"data.channels: {channels} is not 1 (grey), 2 (grey + alpha), 3 (RGB) or 4 (RGB + alpha)")
     if largest < 1:
         raise UsageError(f"data.largest: {largest} is not a size")
-    if size is not None:
-        return Options(parse_size(size), fit, channels, include, labels, largest=0)  # of no effect, so not in the key
-    return Options(None, fit, channels, include, labels, largest)
+    if half not in HALVES:
+        raise UsageError(f"half: {half!r} is unknown; {nearest(half, HALVES[1:])}")
+    if size is not None:  # then `largest` is of no effect, so not in the key
+        return Options(parse_size(size), fit, channels, include, labels, largest=0, half=half)
+    return Options(None, fit, channels, include, labels, largest, half)
 
 
 def parse_size(text: str) -> tuple[int, int]:

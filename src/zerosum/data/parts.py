@@ -30,16 +30,30 @@ def holdout(store: Store, share: float, progress: Progress | None = None) -> tup
     progress: called with ("hashing", done, total) where it takes over two seconds.
     Raises UsageError (share), DataError (a side would be empty).
     """
+    check_holdout(share)
+    kept, held = under_share(store, content_hashes(store, b"holdout", progress), share, "content, copies together")
+    return store.part(kept), store.part(held)
+
+
+def check_holdout(share: float) -> None:
+    """Raises UsageError for what is no share."""
     if not 0 < share < 1:
         raise UsageError(f"data.holdout: {share} is not a share between 0 and 1; 0.1 holds out a tenth")
-    held = content_hashes(store, b"holdout", progress) < np.uint64(int(share * 2**64))
+
+
+def under_share(store: Store, hashes: Array, share: float, by: str) -> tuple[Array, Array]:
+    """(kept, held): int64 numbers of the rows whose hash, uint64 (N,) as a number from 0 to 1, is not and is under it.
+
+    by: what was hashed, for the message. Raises DataError (a side would be empty).
+    """
+    held = hashes < np.uint64(int(share * 2**64))
     if held.all() or not held.any():
         what = "none to train on" if held.all() else "none to hold out"
         raise DataError(
             f"{store.name}: data.holdout {share:g} of {len(store):,} rows leaves {what} (each falls to its side "
-            "by its content, copies together); choose another share, or give more data"
+            f"by its {by}); choose another share, or give more data"
         )
-    return store.part(np.flatnonzero(~held)), store.part(np.flatnonzero(held))
+    return np.flatnonzero(~held), np.flatnonzero(held)
 
 
 def labelled(store: Store, count: int, progress: Progress | None = None) -> Store:

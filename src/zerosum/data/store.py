@@ -1,8 +1,9 @@
 """A store: a data set decoded once, memory-mapped, in the dtype it came in.
 
 On disk a folder named by its key, in the user's cache: `values.bin` (rows, C order, little-endian), `labels.bin`
-(int64, if there are labels) and `store.json` (everything else). It is written under another name, fsynced and renamed,
-so it exists whole or not at all; sizes are checked whenever it is opened.
+(int64, if there are labels), `names.json` (a list of the files' relative names, if the rows came from files) and
+`store.json` (everything else). It is written under another name, fsynced and renamed, so it exists whole or not at
+all; sizes are checked whenever it is opened.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +31,7 @@ from zerosum.errors import DataError, RunError, UsageError
 if TYPE_CHECKING:
     import torch
 
-FORMAT = 1
+FORMAT = 2
 DTYPES = ("uint8", "uint16", "float32")
 BLOCK_BYTES = 8 * 2**20
 
@@ -64,6 +66,8 @@ class Store:
     """Counts for people, JSON-able; see `describe`."""
     picks: Array | None = None
     """Of a part: int64 (n,), which of `values` are its rows. None: all, as they come."""
+    names_file: Path | None = None
+    """The JSON list of the file names of all `values`; None where they are no files'."""
 
     def __post_init__(self) -> None:
         self._rows = np.asarray(self.values)  # a memmap's own indexing is slower by microseconds
@@ -121,6 +125,25 @@ class Store:
             squares += ((block - mean) ** 2).sum(axis=0)
         return mean, np.sqrt(squares / len(self))
 
+    @cached_property
+    def names(self) -> tuple[str, ...] | None:
+        """The file each row came from: (N,) names relative to the folder or archive, with /. None for arrays.
+
+        Read when first asked for. Raises RunError where the cache has been harmed since it was opened.
+        """
+        if self.names_file is None:
+            return None
+        try:
+            names = json.loads(self.names_file.read_bytes())
+        except (OSError, ValueError) as error:
+            raise self._harmed(str(error)) from error
+        if len(names) != len(self._rows):
+            raise self._harmed(f"{len(names)} names for {len(self._rows)} rows")
+        return tuple(names) if self.picks is None else tuple(names[row] for row in self.picks.tolist())
+
+    def _harmed(self, how: str) -> RunError:
+        return RunError(f"{self.names_file}: damaged ({how}); delete the folder it is in, and it is made again")
+
     @property
     def dtype(self) -> np.dtype[Any]:
         """Of the stored values: uint8, uint16 or float32."""
@@ -160,7 +183,7 @@ class Store:
 
 
 class Writer:
-    """Appends rows to a store under construction; their number, range and hash are all that stays in memory."""
+    """Appends rows to a store under construction; of them number, range, hash, labels and names stay in memory."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -169,6 +192,7 @@ class Writer:
         self.dtype = ""
         self.low, self.high = math.inf, -math.inf
         self.labels: list[int] = []
+        self.names: list[str] = []
         self._hash = hashlib.sha256()
         self._file = (folder / "values.bin").open("wb")
 
@@ -189,14 +213,18 @@ class Writer:
         self.count += len(rows)
 
     def finish(self, meta: dict[str, Any], span: tuple[float, float] | None, labelled: bool) -> None:
-        """Writes labels and store.json, and everything to the disk."""
+        """Writes labels, names (if there are any) and store.json, and everything to the disk."""
         low, high = span if span is not None else value_range(self.dtype, len(self.row), self.low, self.high)
         if labelled:
             labels = np.array(self.labels, dtype=np.int64)
             self._hash.update(labels.tobytes())
             _write(self.folder / "labels.bin", labels.tobytes())
+        names = json.dumps(self.names).encode() if self.names else b""  # in ASCII, so that undecodable bytes survive
+        if names:
+            _write(self.folder / "names.json", names)
         meta |= {"format": FORMAT, "shape": [self.count, *self.row], "dtype": self.dtype}
         meta |= {"low": low, "high": high, "labelled": labelled, "digest": self._hash.hexdigest()}
+        meta |= {"names_bytes": len(names)}
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()
@@ -306,6 +334,8 @@ def _open(folder: Path, key: str) -> Store:
         if meta["labelled"]:
             _check_size(folder / "labels.bin", shape[0] * 8)
             labels = np.fromfile(folder / "labels.bin", dtype=np.int64)
+        if meta["names_bytes"]:
+            _check_size(folder / "names.json", meta["names_bytes"])
         return Store(
             name=meta["name"],
             key=key,
@@ -317,6 +347,7 @@ def _open(folder: Path, key: str) -> Store:
             high=float(meta["high"]),
             rejected=tuple(Rejected(name, reason) for name, reason in meta["rejected"]),
             summary=dict(meta["summary"]),
+            names_file=folder / "names.json" if meta["names_bytes"] else None,
         )
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise DamagedStoreError(f"{type(error).__name__}: {error}") from error

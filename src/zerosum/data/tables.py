@@ -74,7 +74,10 @@ def _decide(rows: Rows, options: Options) -> tuple[Plan | None, str, str]:
     shape = rows.shape
     if len(shape) == 2 and rows.dtype.kind == "f":
         if options.size is not None or options.channels is not None:
-            raise UsageError(f"{rows.where}: points ({shape[1]} numbers each) have no size or channels; leave them out")
+            raise UsageError(
+                f"{rows.where}: points ({shape[1]} numbers each) have no size or channels; "
+                "leave them out, or give images"
+            )
         return None, "points", "ND"
     axes = _axes(rows.where, shape)
     height, width = {"NHW": shape[1:3], "NHWC": shape[1:3], "NCHW": shape[2:4]}[axes]

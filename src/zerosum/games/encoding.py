@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from zerosum.games.game import Batch, Game, Loss, Turn, frozen
+from zerosum.games.judge import Judge
 from zerosum.games.randomness import Draw, Latents
 from zerosum.games.reconstruction import Restoring, drawn_codes
-from zerosum.games.terms import Penalties, Penalty, Seen, with_penalties
+from zerosum.games.terms import Penalties, Penalty
 from zerosum.likelihoods import get_cost, normal_divergence
 from zerosum.losses import AdversarialLoss
-from zerosum.networks import mixes_samples
 
 
 class EncodingGame(Game):
@@ -47,7 +47,7 @@ class EncodingGame(Game):
         self.encoder, self.generator, self.discriminator = encoder, generator, discriminator
         self.loss, self.latents, self.rules = loss, latents, rules
         self.penalties = Penalties(penalties)
-        self._mixes = mixes_samples(discriminator)
+        self.judge = Judge(discriminator, loss, self.penalties)
         self.certain = not loss.linear
         self.released = ("encoder", "generator")
 
@@ -59,31 +59,6 @@ class EncodingGame(Game):
     @abstractmethod
     def rehearse(self, networks: nn.ModuleDict, batch: Batch, draw: Draw) -> None:
         """Run the encoder and the generator as they are used in training."""
-
-    def _judge(self, *sides: Tensor) -> tuple[Tensor, ...]:
-        """Logits in float32 of each of some batches of one size, in one pass unless a layer would mix them."""
-        if self._mixes:
-            return tuple(self.discriminator(side).float() for side in sides)
-        return self.discriminator(torch.cat(sides)).float().chunk(len(sides))  # type: ignore[no-any-return]
-
-    def _discriminator_loss(self, real: Tensor, fakes: tuple[Tensor, ...], draw: Draw) -> Loss:
-        """The discriminator's side on `real` against each of `fakes`, their mean; penalties on the last of them.
-
-        No gradient to any of them.
-        """
-        real, fakes = real.detach(), tuple(fake.detach() for fake in fakes)
-        real_logits, *against = self._judge(real, *fakes)
-        chance = (draw.shares("flips", 2)[: len(real)],) if self.loss.flips else ()
-        losses = [self.loss.discriminator_loss(real_logits, logits, *chance) for logits in against]
-        loss, fake, fake_logits = torch.stack(losses).mean(), fakes[-1], against[-1]
-        seen = Seen(real, fake, real_logits, fake_logits)
-        due = self.penalties.due("discriminator", draw)
-        total, parts = with_penalties(loss, due, self.discriminator, seen, draw)
-        said = {
-            "D(x)": self.loss.probability(real_logits.detach(), fake_logits.detach()).mean(),
-            "D(G(z)) before": self.loss.probability(fake_logits.detach(), real_logits.detach()).mean(),
-        }
-        return Loss(total, {"discriminator": loss.detach()}, parts, said)
 
     def _drawn(self, draw: Draw, stream: str = "latent") -> Tensor:
         return draw.latents(self.latents, stream)
@@ -110,7 +85,7 @@ class VaeGan(EncodingGame):
         if turn == "discriminator":
             with torch.no_grad():
                 fakes = self._fakes(drawn_codes(self.encoder, batch.images, draw)[2], draw)
-            return self._discriminator_loss(batch.images, fakes.chunk(2), draw)
+            return self.judge.learn(batch.images, fakes.chunk(2), draw)
         mean, log_variance, codes = drawn_codes(self.encoder, batch.images, draw)
         if turn == "encoder":
             likeness, _ = self._likeness(batch.images, frozen(self.generator, codes))
@@ -166,8 +141,8 @@ class BiGan(EncodingGame):
             made, codes = self.generator(latents), self.encoder(batch.images)
             real, fake = _pairs(batch.images, codes), _pairs(made, latents)
         if turn == "discriminator":
-            return self._discriminator_loss(real, (fake,), draw)
-        if self._mixes:
+            return self.judge.learn(real, (fake,), draw)
+        if self.judge.mixes:
             real_logits, fake_logits = (frozen(self.discriminator, side).float() for side in (real, fake))
         else:
             real_logits, fake_logits = frozen(self.discriminator, torch.cat((real, fake))).float().chunk(2)
@@ -207,12 +182,8 @@ class AdversarialAutoencoder(EncodingGame):
             return Loss(self.rules.weight * error, {"reconstruction": error.detach()})
         drawn = self._drawn(draw)
         if turn == "discriminator":
-            return self._discriminator_loss(drawn, (codes,), draw)
-        logits = frozen(self.discriminator, codes).float()
-        with torch.no_grad():
-            of_drawn = self.discriminator(drawn).float() if self.loss.pairs else logits.detach()
-        loss = self.loss.generator_loss(logits, of_drawn)
-        after = self.loss.probability(logits.detach(), of_drawn).mean()
+            return self.judge.learn(drawn, (codes,), draw)
+        loss, after = self.judge.convince(codes, drawn)
         return Loss(loss, {"encoder": loss.detach()}, outputs={"D(G(z)) after": after})
 
     def rehearse(self, networks: nn.ModuleDict, batch: Batch, draw: Draw) -> None:

@@ -16,12 +16,14 @@ from zerosum.games.randomness import Draw
 class Batch(NamedTuple):
     """Real data of one turn: `images` float32 (N, C, H, W) in [-1, 1] or points (N, D); `labels` int64 (N,).
 
-    `labelled`: as many images, of the few whose labels a semi-supervised game may know.
+    `labelled`: as many images, of the few whose labels a semi-supervised game may know. `given`: as many pictures that
+    translators start from, of `images` one by one (paired games) or of no one in particular (unpaired).
     """
 
     images: Tensor
     labels: Tensor | None = None
     labelled: Batch | None = None
+    given: Tensor | None = None
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,11 @@ from zerosum.networks import (
     mlp,
     patch,
     quick,
+    resnet,
     sndcgan,
+    srgan,
     style,
+    unet,
 )
 from zerosum.networks.blueprint import Blueprint
 from zerosum.networks.codes import CodeDistribution
@@ -32,10 +35,12 @@ from zerosum.networks.discriminator import Discriminator, feature_count
 from zerosum.networks.encoder import Encoder, build_encoder
 from zerosum.networks.fourier import FourierFeatures
 from zerosum.networks.joint import JointDiscriminator
+from zerosum.networks.keeps import KeepsKnown
 from zerosum.networks.layers import is_convolutional, mixes_samples
 from zerosum.networks.minibatch import MinibatchDeviation, MinibatchDiscrimination, add_minibatch
 from zerosum.networks.registry import Entry, build, entry, names, options, register
 from zerosum.networks.style import StyleGenerator
+from zerosum.networks.translator import ImageToImage
 
 __all__ = [
     "Blueprint",
@@ -45,7 +50,9 @@ __all__ = [
     "Entry",
     "FourierFeatures",
     "Given",
+    "ImageToImage",
     "JointDiscriminator",
+    "KeepsKnown",
     "LabelledDiscriminator",
     "LabelledGenerator",
     "MinibatchDeviation",
@@ -72,6 +79,9 @@ __all__ = [
     "patch",
     "quick",
     "register",
+    "resnet",
     "sndcgan",
+    "srgan",
     "style",
+    "unet",
 ]

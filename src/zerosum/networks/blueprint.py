@@ -17,6 +17,7 @@ from zerosum.networks.conditional import (
 )
 from zerosum.networks.discriminator import Discriminator
 from zerosum.networks.encoder import build_encoder
+from zerosum.networks.keeps import KeepsKnown
 from zerosum.networks.registry import build, entry
 
 GENERATOR_LABELS = ("none", "concatenate", "normalise")
@@ -29,11 +30,13 @@ class Blueprint:
 
     Attributes:
         network: a registered name.
-        arguments: what `build` takes: the `shape` of a sample, a generator's `latent`, and the network's own options.
+        arguments: what `build` takes: the `shape` of a sample, a generator's `latent`, a translator's `source`, and the
+            network's own options.
         code: of an encoder, which is the body of the discriminator called `network`, the numbers it gives; else 0.
         labels: how labels enter: one of GENERATOR_LABELS or DISCRIMINATOR_LABELS ("auxiliary" leaves the network as
             it is).
         classes: how many classes there are, where labels enter.
+        keeps: whether a translator keeps the known pixels of what it is given, behind which comes a mask (inpainting).
     """
 
     network: str
@@ -41,9 +44,14 @@ class Blueprint:
     code: int = 0
     labels: str = "none"
     classes: int = 0
+    keeps: bool = False
 
     def build(self) -> nn.Module:
         """The network with new weights from PyTorch's default generator. Raises UsageError as `networks.build` does."""
+        network = self._plain()
+        return KeepsKnown(network) if self.keeps else network
+
+    def _plain(self) -> nn.Module:
         if self.code:
             return build_encoder(self.network, code=self.code, **self.arguments)
         if self.labels in ("none", "auxiliary"):

@@ -17,11 +17,11 @@ from torch import nn
 
 from zerosum.errors import UsageError, nearest
 
-Role = Literal["generator", "discriminator"]
+Role = Literal["generator", "discriminator", "translator"]
 Of = Literal["images", "points", "both"]
 NetworkClass = TypeVar("NetworkClass", bound=type[nn.Module])
 
-GIVEN = ("latent", "shape")  # what the data and the game decide, as against the options of a network
+GIVEN = ("latent", "source", "shape")  # what the data and the game decide, as against the options of a network
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,9 @@ def register(name: str, *, role: Role, of: Of) -> Callable[[NetworkClass], Netwo
 
     A generator is `__init__(self, latent, shape, *, options…)` and maps latents (N, latent) to images
     (N, C, H, W) in [-1, 1] or points (N, D); a discriminator is a `Discriminator`, with its body and its
-    head, is `__init__(self, shape, *, options…)` and maps those to logits (N,). Every option is a keyword with
-    a JSON-able default. Raises UsageError for a name that is taken.
+    head, is `__init__(self, shape, *, options…)` and maps those to logits (N,); a translator is an `ImageToImage`,
+    is `__init__(self, source, shape, *, options…)` and maps images (N, c, h, w) to images (N, C, scale·h, scale·w)
+    in [-1, 1]. Every option is a keyword with a JSON-able default. Raises UsageError for a name that is taken.
     """
 
     def add(network: NetworkClass) -> NetworkClass:
@@ -63,12 +64,12 @@ def entry(name: str) -> Entry:
 
 
 def names(role: str | None = None) -> list[str]:
-    """The names of all networks, or of those that play `role` ("generator" or "discriminator"), sorted."""
+    """The names of all networks, or of those that play `role` ("generator", "discriminator", "translator"), sorted."""
     return sorted(found.name for found in _entries.values() if role in (None, found.role))
 
 
 def options(name: str) -> dict[str, Any]:
-    """The keyword options of network `name` with their defaults, without `latent` and `shape`."""
+    """The keyword options of network `name` with their defaults, without `latent`, `source` and `shape`."""
     parameters = inspect.signature(entry(name).network).parameters
     return {key: deepcopy(value.default) for key, value in parameters.items() if key not in GIVEN}
 
@@ -79,8 +80,8 @@ def takes_points(network: nn.Module) -> bool:
 
 
 def build(name: str, **arguments: Any) -> nn.Module:
-    """A new network `name` from JSON-able keyword arguments: `shape`, a generator's `latent`, and its
-    options.
+    """A new network `name` from JSON-able keyword arguments: `shape`, a generator's `latent`, a translator's
+    `source`, and its options.
 
     The weights are drawn from torch's default generator. The same arguments build the same network again.
 

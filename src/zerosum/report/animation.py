@@ -1,4 +1,4 @@
-"""`progress.webp`: the same latents from the first report to the newest, as an animation."""
+"""`progress.webp`: the same latents, or sources, from the first report to the newest, as an animation."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ STRIP = 30  # pixels below the picture, for the count
 TOO_FEW = "An animation needs two reports: it comes with the second."
 
 
-def of_grids(samples: tuple[Sample, ...], grid: Grid) -> Picture:
-    """The animation of sample grids, each side of a frame from about 448 to 1024 pixels."""
+def of_grids(samples: tuple[Sample, ...], grid: Grid, what: str) -> Picture:
+    """The animation of sample grids, each side of a frame from about 448 to 1024 pixels; `what` begins its caption."""
     if len(samples) < 2:
         return Picture(FILE, TITLE, TOO_FEW)
     chosen = evenly(samples)
@@ -32,7 +32,7 @@ def of_grids(samples: tuple[Sample, ...], grid: Grid) -> Picture:
         scale = scale_for(image.size, 448, 1024)
         frames.append(_with_count(scaled(image, scale), f"{count_text(sample.images)} images shown"))
     # Enlarged pixels are flat squares: lossless is smaller there, and crisp.
-    return _assembled(chosen, frames, lossless=scale >= 2)
+    return _assembled(chosen, frames, lossless=scale >= 2, what=what)
 
 
 def of_points(samples: tuple[Sample, ...], real: Path | None) -> Picture:
@@ -78,7 +78,7 @@ def _font() -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(FONT_FILE, 17)
 
 
-def _assembled(chosen: list[Sample], frames: list[Image.Image], lossless: bool) -> Picture:
+def _assembled(chosen: list[Sample], frames: list[Image.Image], lossless: bool, what: str = "") -> Picture:
     buffer = io.BytesIO()
     frames[0].save(
         buffer,
@@ -91,5 +91,5 @@ def _assembled(chosen: list[Sample], frames: list[Image.Image], lossless: bool) 
         quality=20 if lossless else 90,  # of lossless: the effort, which buys time here and hardly a byte
         method=2,
     )
-    words = f"From {count_text(chosen[0].images)} to {count_text(chosen[-1].images)} shown, {len(frames)} frames."
+    words = f"{what}From {count_text(chosen[0].images)} to {count_text(chosen[-1].images)} shown, {len(frames)} frames."
     return Picture(FILE, TITLE, words, buffer.getvalue(), frames[0].width)

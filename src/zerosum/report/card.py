@@ -6,8 +6,9 @@ import json
 import re
 
 from zerosum.report.drawing import Picture, count_text, time_text
-from zerosum.report.page import in_python, players
+from zerosum.report.page import in_python, players, translating
 from zerosum.report.run_folder import RunFolder
+from zerosum.report.translation import Translation
 
 
 def card(folder: RunFolder, shown: Picture) -> str:
@@ -17,25 +18,20 @@ def card(folder: RunFolder, shown: Picture) -> str:
 
     The licence is left out: it is for whoever publishes the model, and knows the data, to choose.
     """
-    known, data, status = folder.facts, folder.data, folder.status
-    title, name = inline(known.title or known.name), inline(data.name)
+    known, status = folder.facts, folder.status
+    title, name = inline(known.title or known.name), inline(folder.trained_on)
     things = folder.things
-    unconditional = not (folder.reconstructs or folder.conditional or data.is_points)
     lines = [
         "---",
         "library_name: zerosum",
         "tags:",
-        "- autoencoder" if folder.reconstructs else "- gan",
-        *(["- unconditional-image-generation"] if unconditional else []),
+        *(f"- {tag}" for tag in _tags(folder)),
         f"- {json.dumps(known.name)}",
         "---",
         "",
         f"# {title}, trained on {name}",
         "",
-        f"An autoencoder of {things}: an encoder and a decoder."
-        if folder.reconstructs
-        else f"A generator of {things}, the released half of a generative adversarial network"
-        + (", and the encoder that was trained with it." if folder.encodes else "."),
+        _what(folder),
         "",
     ]
     if shown.data is not None:
@@ -47,9 +43,10 @@ def card(folder: RunFolder, shown: Picture) -> str:
         *f"{in_python(folder, folder.name)}  # the run folder".split("\n"),
         "```",
         "",
+        *_how(folder.translation),
         "## Data",
         "",
-        f"{name}: {data.count:,} {things} of {data.shape_words}.",
+        *_data(folder),
         "",
         "## Training",
         "",
@@ -66,6 +63,69 @@ def card(folder: RunFolder, shown: Picture) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _tags(folder: RunFolder) -> list[str]:
+    """What the model is found by."""
+    if folder.translation is not None:
+        return ["gan", "image-to-image"] if folder.facts.discriminator else ["image-to-image"]
+    if folder.reconstructs:
+        return ["autoencoder"]
+    conditional = folder.conditional or folder.data.is_points
+    return ["gan"] if conditional else ["gan", "unconditional-image-generation"]
+
+
+def _what(folder: RunFolder) -> str:
+    """What the model is, in a sentence or two."""
+    if folder.reconstructs:
+        return f"An autoencoder of {folder.things}: an encoder and a decoder."
+    translation = folder.translation
+    if translation is None:
+        words = f"A generator of {folder.things}, the released half of a generative adversarial network"
+        return words + (", and the encoder that was trained with it." if folder.encodes else ".")
+    given, wanted = inline(translation.given.name), inline(translation.wanted.name)
+    if not translation.paired:
+        return (
+            f"Two networks that translate images, from {given} (a) to {wanted} (b) and from b to a, of CycleGAN's "
+            "kind: generative adversarial networks trained without pairs, so that there and back is the image again."
+        )
+    task = f"translates images: given one of {given}, it makes the one of {wanted} that belongs to it"
+    if translation.degrade:
+        task = f"restores images: given one {inline(translation.degraded)}, it makes the image as it was"
+    if not folder.facts.discriminator:
+        return f"A network that {task}. It was trained on pairs of a source and its target, without an adversary."
+    return (
+        f"A network that {task}. It is of pix2pix's kind: the generator of a generative adversarial network trained on "
+        "pairs of a source and its target."
+    )
+
+
+def _how(translation: Translation | None) -> list[str]:
+    """What else there is to say of the use of a translator; nothing of other models."""
+    if translation is None:
+        return []
+    channels, dtype = translation.given.shape[0], translation.given.dtype
+    words = f"`array` is (height, width, {channels}) of {inline(dtype)}, of any height and width."
+    if translation.masks:
+        words += (
+            " Its last channel is the mask: the highest value where a pixel is missing, the lowest where it is known."
+        )
+    if not translation.paired:
+        words += ' The other way is `direction="b-to-a"`.'
+    commands = [command for _, command in translating(translation, "RUN")]
+    return [words, "", "A folder of images, from the shell:", "", "```", *commands, "```", ""]
+
+
+def _data(folder: RunFolder) -> list[str]:
+    """What was trained on: a line, or one for each side of a translation."""
+    data, translation = folder.data, folder.translation
+    if translation is None:
+        return [f"{inline(data.name)}: {data.count:,} {folder.things} of {data.shape_words}."]
+    held = f"Held out, and never trained on: {translation.share} of all."
+    return [
+        *(f"- {side}: {inline(words)}" for side, words in translation.sides),
+        *(["", held] if translation.holdout > 0 else []),
+    ]
 
 
 def inline(words: str) -> str:

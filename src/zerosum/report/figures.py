@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,8 +12,10 @@ from zerosum.report.curves import curves_of, draw_curves, last_values
 from zerosum.report.drawing import BLUE, GREY, Picture, finished, image_axis, new_figure, plain
 from zerosum.report.records import Record
 from zerosum.report.run_folder import RunFolder
+from zerosum.report.translation import Translation
 
 MOST_PANELS = 12
+UNITS = {"PSNR": "dB, more is nearer", "SSIM": "1 is the same", "L1": "less is nearer"}  # by a name's last word
 MOST_CLASSES = 30
 MOST_COLUMNS = 6
 RANKED_BY = ("recognised", "diversity")  # the figures that say which class is better, the first that there is
@@ -40,8 +43,22 @@ def trends(folder: RunFolder) -> Picture:
         _panel(axes, folder, unit, own)
     for axes in panels[len(shown) :]:
         axes.axis("off")
-    more = f" Not drawn: {len(groups) - len(shown)} more panels." if len(groups) > len(shown) else ""
-    return finished(figure, file, title, last_values("Figures", seen) + more)
+    words = last_values("Figures", seen)
+    if len(groups) > len(shown):
+        words += f" Not drawn: {len(groups) - len(shown)} more panels."
+    if folder.translation is not None:
+        words += f" {_of_translation(folder.translation, seen)}"
+    return finished(figure, file, title, words)
+
+
+def _of_translation(translation: Translation, seen: Iterable[str]) -> str:
+    """On which data a translator was measured, and what is compared with what."""
+    words = [translation.seen]
+    if any(name.startswith("source ") for name in seen):
+        words.append("What begins with source compares the sources themselves with their targets.")
+    if any(name.startswith("there and back ") for name in seen):
+        words.append("There and back compares pictures with what comes back of them.")
+    return " ".join(words)
 
 
 def _panel(axes: Axes, folder: RunFolder, unit: str, own: dict[str, np.ndarray]) -> None:
@@ -51,6 +68,10 @@ def _panel(axes: Axes, folder: RunFolder, unit: str, own: dict[str, np.ndarray])
         kept = np.isfinite(values)
         for line in draw_curves(axes, images[kept].tolist(), {name: values[kept]}, list(own)):
             line.set_clip_on(False)  # else half of the last marker is cut off
+            if folder.translation is not None and name == unit:
+                line.set_label(f"result {plain(name)}")
+    if unit in UNITS:
+        axes.set_ylabel(UNITS[unit], fontsize="small")
     image_axis(axes, images.tolist(), folder.things)
     axes.set_xlabel(axes.get_xlabel(), fontsize="small")
     axes.locator_params(axis="x", nbins=4)

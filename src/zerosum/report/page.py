@@ -16,6 +16,7 @@ from string import Template
 
 from zerosum.report.drawing import Picture, count_text, time_text
 from zerosum.report.run_folder import RunFolder
+from zerosum.report.translation import Translation
 
 VERDICTS = {
     "running": "Still training; this page shows the run as of its last report.",
@@ -28,13 +29,15 @@ MOST_REJECTED = 200
 
 def page(folder: RunFolder, drawn: dict[str, Picture]) -> str:
     """The text of `report.html`, with the pictures `drawn` in their order; samples and their animation side by side."""
-    pictures = [section_of(picture) for picture in drawn.values()]
-    paired = 2 if "progress.webp" in drawn else 1
+    body = [section_of(picture) for picture in drawn.values()]
+    if "progress.webp" in drawn:
+        at = list(drawn).index("progress.webp")
+        body[at - 1 : at + 1] = [f'<div class="pair">{body[at - 1]}{body[at]}</div>']
     return fill(
         folder,
         numbers=key_numbers(folder),
         reason=_reason(folder),
-        body=[f'<div class="pair">{"".join(pictures[:paired])}</div>', *pictures[paired:]],
+        body=body,
         commands=commands(folder),
         facts=facts(folder),
     )
@@ -54,7 +57,7 @@ def fill(
     return Template(parts.joinpath("page.html").read_text("utf-8")).substitute(
         style=parts.joinpath("page.css").read_text("utf-8"),
         heading=escape(folder.facts.title or folder.facts.name),
-        data=escape(folder.data.name),
+        data=escape(folder.trained_on),
         run=escape(folder.name),
         state=folder.status.state,
         verdict=VERDICTS[folder.status.state],
@@ -80,13 +83,16 @@ def key_numbers(folder: RunFolder) -> list[tuple[str, str]]:
         found.append((f"{folder.things}/s, last report", f"{last.images_per_second:,.0f}"))
     parameters = (folder.model or {}).get("parameters")
     if isinstance(parameters, int):
-        found.append(("parameters of the generator", f"{parameters:,}"))
+        both = folder.translation is not None and not folder.translation.paired
+        found.append((f"parameters of {'both generators' if both else 'the generator'}", f"{parameters:,}"))
+    if folder.translation is not None:
+        found.append(("given → made", " → ".join(one.size for _, one in folder.translation.ends)))
     return found
 
 
 def facts(folder: RunFolder) -> list[tuple[str, str]]:
     """The table of the recipe, the data and the last record: name, value in words."""
-    known, data = folder.facts, folder.data
+    known = folder.facts
     found = [
         ("recipe", known.name),
         ("source", known.source),
@@ -95,8 +101,7 @@ def facts(folder: RunFolder) -> list[tuple[str, str]]:
         *players(folder),
         ("batch", str(known.batch)),
         ("seed", str(known.seed)),
-        ("examples", f"{data.count:,}"),
-        ("each", data.shape_words),
+        *of_data(folder),
     ]
     if folder.records:
         last = folder.records[-1]
@@ -112,11 +117,23 @@ def facts(folder: RunFolder) -> list[tuple[str, str]]:
     return [(name, value) for name, value in found if value]
 
 
+def of_data(folder: RunFolder) -> list[tuple[str, str]]:
+    """What was trained on: name, value in words. Of a translation both sides, and what was held out."""
+    data, translation = folder.data, folder.translation
+    if translation is None:
+        return [("examples", f"{data.count:,}"), ("each", data.shape_words)]
+    held = f"{translation.share} of all" if translation.holdout > 0 else "nothing (see --data.holdout)"
+    return [*translation.sides, ("degradation", translation.degrade), ("held out", held)]
+
+
 def players(folder: RunFolder) -> list[tuple[str, str]]:
     """The networks that there are: what each is, its name."""
     known = folder.facts
     made = ("decoder (generator)" if folder.reconstructs else "generator", known.generator)
-    found = [("encoder", known.encoder), made, ("discriminator", known.discriminator)]
+    judge = ("discriminator", known.discriminator)
+    if folder.translation is not None and not folder.translation.paired:
+        made, judge = ("both generators", known.generator), ("both discriminators", known.discriminator)
+    found = [("encoder", known.encoder), made, judge]
     return [(player, network) for player, network in found if network]
 
 
@@ -129,6 +146,8 @@ def commands(folder: RunFolder) -> list[tuple[str, str]]:
         ("Do it again, elsewhere:", f"zerosum train --recipe {recipe} --out {shlex.quote(name + '-again')}"),
     ]
     of_class = [("Of one class alone:", f"zerosum sample {run} --count 8 --label 0")] if folder.conditional else []
+    if folder.translation is not None:
+        return [*train, *translating(folder.translation, run), ("The same in Python:", in_python(folder, name))]
     sample = f"zerosum sample {run} --count 64 --seed 7"
     python = (
         "Restore images with it, in Python:" if folder.reconstructs else "The same in Python:",
@@ -139,9 +158,22 @@ def commands(folder: RunFolder) -> list[tuple[str, str]]:
     return [*train, ("Sample from it:", sample), *of_class, python, *encoder]
 
 
+def translating(translation: Translation, run: str) -> list[tuple[str, str]]:
+    """How pictures are translated with `run`, a word of the shell, each way that there is."""
+    command = f"zerosum translate {run} FOLDER --out results"
+    if translation.paired:
+        return [("Translate the pictures in a folder, of any size:", command)]
+    return [
+        ("Translate the pictures in a folder, of any size, from a to b:", f"{command} --direction a-to-b"),
+        ("And from b to a:", f"{command} --direction b-to-a"),
+    ]
+
+
 def in_python(folder: RunFolder, name: str) -> str:
     """What the model is for, in Python, from the folder that holds the run, there called `name`."""
     does = "reconstruct(images)" if folder.reconstructs else "sample(16, seed=7)"
+    if folder.translation is not None:
+        does = "translate(array)" if folder.translation.paired else 'translate(array, direction="a-to-b")'
     return f"import zerosum\nzerosum.load({json.dumps(name)}).{does}"
 
 

@@ -3,7 +3,7 @@
 | file | what is read |
 | --- | --- |
 | `config.toml` | the whole text, and the few facts in `Facts` |
-| `environment.json`, `data.json`, `status.json` | as in `Data`, `Status`; the environment as it is |
+| `environment.json`, `data.json`, `status.json` | as in `Data`, `Translation`, `Status`; the environment as it is |
 | `records.jsonl` | see `zerosum.report.records` |
 | `samples/` | `real.png` and `000200000.png`, tiled as `grid.json` says; for points `real.json` and so on |
 | `samples/NAME.png` | each NAME of `zerosum.report.row_kinds`, if there: its labels and tiles as `NAME.json` says |
@@ -22,6 +22,7 @@ from zerosum.errors import RunError
 from zerosum.report import fields
 from zerosum.report.records import Moments, Record, read_moments, read_records
 from zerosum.report.row_kinds import ROW_KINDS
+from zerosum.report.translation import Translation, read_translation, shape_words
 
 SAMPLE_NAME = re.compile(r"[0-9]{9,15}")
 STATES = ("running", "done", "stopped", "diverged")
@@ -29,7 +30,10 @@ STATES = ("running", "done", "stopped", "diverged")
 
 @dataclass(frozen=True)
 class Facts:
-    """What the report needs of the configuration; `encoder` and `discriminator` are "" in a game without."""
+    """What the report needs of the configuration; `encoder` and `discriminator` are "" in a game without.
+
+    `holdout` is the share of the data that is never trained on.
+    """
 
     name: str
     title: str
@@ -41,6 +45,7 @@ class Facts:
     discriminator: str
     batch: int
     seed: int
+    holdout: float
 
 
 @dataclass(frozen=True)
@@ -60,11 +65,10 @@ class Data:
 
     @property
     def shape_words(self) -> str:
-        """The shape of one example in words: "28×28 pixels, 1 channel" (width first, as photographers do)."""
+        """The shape of one example in words: "2 dimensions", "28×28 pixels, 1 channel"."""
         if self.is_points:
             return f"{self.shape[0]} dimension{'s' if self.shape[0] > 1 else ''}"
-        channels, height, width = self.shape
-        return f"{width}×{height} pixels, {channels} channel{'s' if channels > 1 else ''}"
+        return shape_words((self.shape[0], self.shape[1], self.shape[2]))
 
 
 @dataclass(frozen=True)
@@ -110,13 +114,17 @@ class Rows:
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Everything the report draws from. `samples` are in order of images shown; `real` may not exist yet."""
+    """Everything the report draws from. `samples` are in order of images shown; `real` may not exist yet.
+
+    `translation` is there where the game makes pictures of pictures; `data` is then about those it should make.
+    """
 
     path: Path
     config_text: str
     facts: Facts
     environment: fields.Table
     data: Data
+    translation: Translation | None
     status: Status
     records: tuple[Record, ...]
     samples: tuple[Sample, ...]
@@ -130,6 +138,11 @@ class RunFolder:
     def name(self) -> str:
         """The folder's own name, without what lies above it."""
         return self.path.resolve().name
+
+    @property
+    def trained_on(self) -> str:
+        """The data set's name, or those of both sides of a translation."""
+        return self.data.name if self.translation is None else self.translation.names
 
     @property
     def things(self) -> str:
@@ -156,7 +169,8 @@ def read_run(path: Path) -> RunFolder:
     """Read and check the run folder `path`. Raises RunError with the file, what is wrong, and the remedy."""
     if not path.is_dir():
         raise RunError(f"{path} is not a folder. Give the folder that `zerosum train --out` wrote.")
-    data = _read_data(path / "data.json")
+    about = fields.read_object(path / "data.json")
+    data = _read_data(about, str(path / "data.json"))
     config_text, facts = _read_config(path / "config.toml")
     samples, real = _list_samples(path / "samples", ".json" if data.is_points else ".png")
     has_pictures = bool(samples or real) and not data.is_points
@@ -167,6 +181,7 @@ def read_run(path: Path) -> RunFolder:
         facts=facts,
         environment=fields.read_object(path / "environment.json"),
         data=data,
+        translation=read_translation(about, str(path / "data.json"), facts.kind, facts.holdout),
         status=_read_status(path / "status.json"),
         records=read_records(path / "records.jsonl"),
         samples=samples,
@@ -189,24 +204,40 @@ def _read_config(path: Path) -> tuple[str, Facts]:
     training = fields.section(config, "training", where)
     game = fields.section(config, "game", where)
     kind = fields.text(game, "kind", f"{where} [game]") if "kind" in game else "generation"
+    alone = kind == "reconstruction" or (kind == "paired" and _adversarial(game, f"{where} [game]") == 0)
     return words, Facts(
         name=fields.text(recipe, "name", f"{where} [recipe]"),
         title=fields.text(recipe, "title", f"{where} [recipe]"),
         source=fields.text(recipe, "source", f"{where} [recipe]"),
         kind=kind,
-        loss=_loss(game, kind, f"{where} [game]"),
+        loss=_loss(game, alone, f"{where} [game]"),
         encoder=_network(config, "encoder", where),
         generator=_network(config, "generator", where),
-        discriminator=_network(config, "discriminator", where),
+        discriminator="" if alone else _network(config, "discriminator", where),
         batch=fields.whole(training, "batch", f"{where} [training]", least=1),
         seed=fields.whole(training, "seed", f"{where} [training]"),
+        holdout=_holdout(config, where),
     )
 
 
-def _loss(game: fields.Table, kind: str, where: str) -> str:
-    """The loss of the game; an autoencoder's is in a table of its own."""
+def _holdout(config: fields.Table, where: str) -> float:
+    """The share held out; 0 where the configuration does not speak of it."""
+    data = fields.section(config, "data", where) if "data" in config else {}
+    return fields.number(data, "holdout", f"{where} [data]") if "holdout" in data else 0.0
+
+
+def _adversarial(game: fields.Table, where: str) -> float:
+    """The weight of the discriminator's opinion in a paired game; at 0 no discriminator plays."""
+    if "translation" not in game:
+        return 1.0
+    inner = fields.section(game, "translation", where)
+    return fields.number(inner, "adversarial", f"{where[:-1]}.translation]") if "adversarial" in inner else 1.0
+
+
+def _loss(game: fields.Table, alone: bool, where: str) -> str:
+    """The loss of the game; without an adversary, `alone`, it is in a table of its own."""
     inner = game.get("reconstruction")
-    if kind == "reconstruction" and isinstance(inner, dict) and "loss" in inner:
+    if alone and isinstance(inner, dict) and "loss" in inner:
         return fields.text(inner, "loss", f"{where[:-1]}.reconstruction]")
     return fields.text(game, "loss", where)
 
@@ -218,17 +249,16 @@ def _network(config: fields.Table, player: str, where: str) -> str:
     return fields.text(fields.section(config, player, where), "network", f"{where} [{player}]")
 
 
-def _read_data(path: Path) -> Data:
-    table = fields.read_object(path)
-    shape = tuple(int(size) for size in fields.vector(table, "shape", str(path)) if size >= 1)
+def _read_data(table: fields.Table, where: str) -> Data:
+    shape = tuple(int(size) for size in fields.vector(table, "shape", where) if size >= 1)
     if len(shape) not in (1, 3):
-        raise fields.wrong(str(path), "shape", "[channels, height, width] or [dimensions]", table.get("shape"))
+        raise fields.wrong(where, "shape", "[channels, height, width] or [dimensions]", table.get("shape"))
     return Data(
-        name=fields.text(table, "name", str(path)),
-        count=fields.whole(table, "count", str(path)),
+        name=fields.text(table, "name", where),
+        count=fields.whole(table, "count", where),
         shape=shape,
-        rejected=fields.whole(table, "rejected", str(path)),
-        truth=read_moments(table, str(path)) if table.get("mean") is not None else None,
+        rejected=fields.whole(table, "rejected", where),
+        truth=read_moments(table, where) if table.get("mean") is not None else None,
     )
 
 

@@ -11,6 +11,7 @@ import matplotlib
 
 from zerosum.errors import RunError
 from zerosum.report import animation, curves, figures, pictures, points
+from zerosum.report.captions import captions_of
 from zerosum.report.card import card
 from zerosum.report.drawing import LOOK, Picture
 from zerosum.report.grids import open_grid
@@ -49,19 +50,23 @@ def _of_points(folder: RunFolder) -> Iterable[Picture]:
 
 
 def _of_images(folder: RunFolder) -> Iterable[Picture]:
-    samples, grid = folder.samples, folder.grid
+    samples, grid, captions = folder.samples, folder.grid, captions_of(folder.translation)
     if grid is None:  # neither samples nor real images yet
-        yield Picture("samples.png", "Samples", pictures.NO_SAMPLES)
+        yield Picture("samples.png", captions.title, captions.none)
         yield from _of_records(folder)
         return
     real = open_grid(folder.real, grid) if folder.real else None
-    yield pictures.newest(samples, grid)
-    yield animation.of_grids(samples, grid)
-    yield from (labelled_rows(rows) for rows in folder.rows)
-    yield pictures.milestones(samples, grid)
-    yield pictures.real_and_generated(samples, grid, real)
+    labelled = [labelled_rows(rows, folder.translation) for rows in folder.rows]
+    if folder.translation is not None:
+        yield from labelled  # results say little without their sources: those come first
+    yield pictures.newest(samples, grid, captions)
+    yield animation.of_grids(samples, grid, captions.frames)
+    if folder.translation is None:
+        yield from labelled
+    yield pictures.milestones(samples, grid, captions)
+    yield pictures.real_and_generated(samples, grid, real, captions)
     yield from _of_records(folder)
-    yield pictures.histogram(samples, grid, real)
+    yield pictures.histogram(samples, grid, real, captions)
 
 
 def _of_records(folder: RunFolder) -> Iterable[Picture]:
@@ -77,7 +82,9 @@ def _of_records(folder: RunFolder) -> Iterable[Picture]:
 
 
 def _of_model(folder: RunFolder, drawn: dict[str, Picture]) -> Picture:
-    """The picture that says best what the model does: an autoencoder's samples need not be like anything."""
+    """The picture that says best what the model does: samples of an autoencoder need not be like anything."""
+    if folder.translation is not None and "translations.png" in drawn:
+        return drawn["translations.png"]
     if folder.reconstructs and "reconstructions.png" in drawn:
         return drawn["reconstructions.png"]
     return drawn["scatter.png" if folder.data.is_points else "samples.png"]

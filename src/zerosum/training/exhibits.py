@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -22,6 +23,25 @@ CLASS_ROWS = 20  # at most, in a picture with a row for each class
 CODE_ROWS = 20  # at most, in a picture of what codes mean; fewer where images are large
 JUDGED, JUDGED_NUMBERS = 256, 2**24  # restored images from which PSNR and SSIM are taken, and numbers in all of them
 REACH = 2.0  # how far a picture of a latent plane goes from its middle, in deviations
+
+
+class Showing(Protocol):
+    """What a reporter asks of what it shows; `model`: the released networks of the moment."""
+
+    def write_real(self) -> None:
+        """Real samples, once."""
+
+    def samples(self, model: Any, images: int) -> np.ndarray:
+        """Write what the model makes, always of the same; and return it, in the data's form."""
+
+    def diversity(self, samples: np.ndarray) -> float | None:
+        """How much samples differ, as a share of how much real ones do."""
+
+    def figures(self, model: Any) -> dict[str, float]:
+        """What is measured of the model at every report."""
+
+    def by_class(self, game: Game, samples: np.ndarray) -> dict[str, dict[str, float]]:
+        """Figures of each class that is shown."""
 
 
 class Exhibits:

@@ -17,10 +17,11 @@ from zerosum.model import Model
 from zerosum.training.checkpoint import State, save
 from zerosum.training.display import Display
 from zerosum.training.ema import settling
-from zerosum.training.exhibits import Exhibits
+from zerosum.training.exhibits import Showing
 from zerosum.training.feed import Feed
 from zerosum.training.plan import Plan
 from zerosum.training.run_folder import RunFolder
+from zerosum.translator import Translator
 
 JUDGED_AT_ONCE = 1000  # held-out images on which a game is examined
 
@@ -46,7 +47,7 @@ class Reporter:
         store: Store,
         held: Store | None,
         model_config: dict[str, Any],
-        exhibits: Exhibits,
+        exhibits: Showing,
         feed: Feed,
         history: list[dict[str, Any]],
         display: Display,
@@ -56,7 +57,7 @@ class Reporter:
         self.exhibits, self.feed = exhibits, feed
         self.history, self.display, self.plan = history, display, plan
         self._held = None if held is None else Feed(held, feed.randomness, flip=False)
-        self._released: Model | None = None
+        self._released: Model | Translator | None = None
 
     def begin(self, state: State) -> None:
         """Before the first step: real samples, and what the untrained generator makes."""
@@ -109,7 +110,7 @@ class Reporter:
         save(self.folder.checkpoints, state)
         self.model(state).save(self.folder.path / "model")
 
-    def model(self, state: State) -> Model:
+    def model(self, state: State) -> Model | Translator:
         """The networks as they would be shipped now: the averages with statistics of their own, if there are any.
 
         BatchNorm's running statistics lag behind weights that still move, averaged or not: both make mud.
@@ -123,8 +124,9 @@ class Reporter:
                 for batch, draw in self._rehearsals(state) if _keeps_statistics(networks) else ():
                     state.game.rehearse(networks, batch, draw)
             state.game.prepare_release(networks, self._rehearsals(state))
-        facts = {"images": state.images, "parameters": sum(p.numel() for p in networks["generator"].parameters())}
-        self._released = Model(dict(networks.items()), self.model_config | facts)
+        kind, makes = (Translator, networks) if "given" in self.model_config else (Model, networks["generator"])
+        facts = {"images": state.images, "parameters": sum(p.numel() for p in makes.parameters())}
+        self._released = kind(dict(networks.items()), self.model_config | facts)
         return self._released
 
     def _rehearsals(self, state: State) -> Iterator[tuple[Batch, Draw]]:
