@@ -39,6 +39,14 @@ def test_the_recipes_of_the_issue_are_there() -> None:
     assert set(recipe_names()) == first | objectives | remedies | encoders | labels | more | translators
 
 
+def test_games_of_restoring_are_pix2pix() -> None:
+    """Three recipes that differ in where their pairs come from, and in nothing else."""
+    first, *others = (make_config(name, {"data.degrade": "gray"}) for name in ("pix2pix", "inpainting", "colorization"))
+    for other in others:
+        assert all(getattr(first, part) == getattr(other, part) for part in ("game", "generator", "discriminator"))
+        assert (first.training, first.data.holdout) == (other.training, other.data.holdout)
+
+
 @pytest.mark.parametrize(
     ("name", "facts"),
     [

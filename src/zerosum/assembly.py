@@ -32,20 +32,6 @@ from zerosum.version import VERSION
 COMPILED_STEPS = 50_000  # compiling takes 10 to 20 s and saves some 0.5 ms a step
 
 
-def choose_device(wanted: str) -> torch.device:
-    """The device called `wanted`; "auto": the first GPU there is, else the CPU. Raises `UsageError`."""
-    if wanted == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "mps" if torch.mps.is_available() else "cpu")
-    try:
-        device = torch.device(wanted)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise UsageError(
-            f"The device {wanted!r} cannot be used here: {str(error).splitlines()[0]} Take --device cpu."
-        ) from error
-    return device
-
-
 def resolve(
     config: RunConfig, store: Store, game: Game, device: torch.device, sources: Sources | None = None
 ) -> list[str]:

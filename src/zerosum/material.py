@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from zerosum.assembly import choose_device
 from zerosum.config import TRANSLATIONS, DataConfig, RunConfig
 from zerosum.data import (
     Degradation,
@@ -29,6 +28,7 @@ from zerosum.data import (
 from zerosum.errors import DataError, RunError, UsageError
 from zerosum.files import write_whole
 from zerosum.refusals import refuse_nonsense
+from zerosum.released import choose_device
 from zerosum.training.display import Display
 from zerosum.training.run_folder import HeldFolder
 from zerosum.training.sources import Sources
@@ -73,12 +73,7 @@ def open_material(config: RunConfig, folder: HeldFolder, display: Display) -> Ma
     opened = open_pictures if config.game.kind in TRANSLATIONS else open_samples
     material = opened(config.data, reading, device, display)
     refuse_other_data(folder.path, material.digest)
-    if material.alone:
-        write_alone(folder.path / "alone.txt", material.alone)
-        display.note(
-            f"{len(material.alone):,} files have no partner and are left out, as {material.alone[0]}: all are listed "
-            f"in {folder.path / 'alone.txt'}"
-        )
+    tell_alone(folder.path / "alone.txt", material.alone, display)
     return material
 
 
@@ -141,9 +136,14 @@ def digest_of(store: Store, sources: Sources) -> str:
     return digests[0] if len(digests) == 1 else hashlib.sha256(" ".join(digests).encode()).hexdigest()
 
 
-def write_alone(path: Path, names: tuple[str, ...]) -> None:
-    """List the files without a partner, one a line."""
+def tell_alone(path: Path, names: tuple[str, ...], display: Display) -> None:
+    """List the files without a partner in `path`, one a line; a list of a former start is taken away."""
+    if not names:
+        path.unlink(missing_ok=True)
+        return
     write_whole(path, "".join(f"{name}\n" for name in names))
+    have = "1 file has" if len(names) == 1 else f"{len(names):,} files have"
+    display.note(f"{have} no partner and will not be used, as {names[0]}: all are listed in {path}")
 
 
 def hold_out(store: Store, share: float, display: Display) -> tuple[Store, Store]:

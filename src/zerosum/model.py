@@ -18,7 +18,7 @@ from zerosum.games import Latents, Randomness
 from zerosum.games.labels import told
 from zerosum.games.randomness import share
 from zerosum.networks import Blueprint, CodeDistribution, StyleGenerator
-from zerosum.released import Released, build_networks, check_range, read_released, rebuild
+from zerosum.released import Released, build_networks, check_range, choose_device, read_released, rebuild
 from zerosum.sampler import AT_ONCE, Sampler, chunks
 from zerosum.translator import Translator, is_translator, load_translator
 
@@ -179,10 +179,11 @@ def load(path: str | Path, device: str = "cpu") -> Model | Ensemble | Translator
 
     Of an image-to-image run, a `Translator`.
 
-    Sizes and hashes are checked before memory is taken. A member that has no model yet, or that diverged, does not
-    take part. Raises `RunError` where there is none, or one is damaged.
+    `device`: as PyTorch names it, or "auto" for the best there is. Sizes and hashes are checked before memory is taken.
+    A member that has no model yet, or that diverged, does not take part. Raises `RunError` where there is none, or one
+    is damaged, and `UsageError` for a device that cannot be used here.
     """
-    run = Path(path)
+    run, device = Path(path), str(choose_device(device))
     if (run / "members").is_dir():
         return _load_ensemble(run, device)
     folder = run / "model" if (run / "model").is_dir() or (run / "config.toml").is_file() else run

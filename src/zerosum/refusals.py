@@ -5,6 +5,7 @@ from __future__ import annotations
 from zerosum.config import TRANSLATIONS, LatentConfig, PlayerConfig, RunConfig
 from zerosum.errors import UsageError
 from zerosum.games import term_of
+from zerosum.networks.registry import GIVEN
 
 
 def refuse_nonsense(config: RunConfig, classes: int) -> None:
@@ -13,6 +14,8 @@ def refuse_nonsense(config: RunConfig, classes: int) -> None:
     for name, player in config.players().items():
         if name != "discriminator" and (player.spectral or player.clip or player.minibatch != "none"):
             raise UsageError(f"{name}.spectral, .clip and .minibatch are for a discriminator; leave them out.")
+        if taken := [key for key in GIVEN if key in player.options]:
+            raise UsageError(f"{name}.options.{taken[0]} follows from the data and the game; leave it out.")
         if name != "discriminator" and player.minibatch_options:
             raise UsageError(f"{name}.minibatch_options are for a discriminator; leave them out.")
         if player.minibatch == "none" and player.minibatch_options:
@@ -143,6 +146,12 @@ def refuse_lone_pictures(config: RunConfig) -> None:
     domains = {"data.a": bool(data.a), "data.b": bool(data.b)}
     given = [name for name, is_given in pairs.items() if is_given]
     others = [name for name, is_given in domains.items() if is_given]
+    idle = (given if kind != "paired" else []) + (others if kind != "unpaired" else [])
+    if idle:
+        raise UsageError(
+            f"{' and '.join(idle)}: the game {kind!r} has no use for that. Pairs are for --recipe pix2pix, two domains "
+            "for --recipe cyclegan; or leave it out."
+        )
     if kind == "paired" and len(given) != 1:
         raise UsageError(
             (f"{' and '.join(given)} each say where pairs come from: give one of them." if given else "")
@@ -152,12 +161,6 @@ def refuse_lone_pictures(config: RunConfig) -> None:
         )
     if kind == "unpaired" and len(others) != 2:
         raise UsageError("This game needs pictures of two domains: give --data.a FOLDER --data.b FOLDER.")
-    idle = (given if kind != "paired" else []) + (others if kind != "unpaired" else [])
-    if idle:
-        raise UsageError(
-            f"{' and '.join(idle)}: the game {kind!r} has no use for that. Pairs are for --recipe pix2pix, two domains "
-            "for --recipe cyclegan; or leave it out."
-        )
 
 
 def refuse_translating(config: RunConfig) -> None:
@@ -176,6 +179,8 @@ def refuse_translating(config: RunConfig) -> None:
         raise UsageError(
             "game.translation.features without a weight does nothing: give --game.translation.content too."
         )
+    if not asked.adversarial:
+        refuse_idle_judge(config)
     if kind == "unpaired" and not asked.adversarial:
         raise UsageError("game.translation.adversarial: without it nothing tells one domain from the other; give 1.")
     remedies, restoring = game.remedies.model_copy(), game.reconstruction
@@ -199,6 +204,23 @@ def refuse_translating(config: RunConfig) -> None:
     }
     if names := [name for name, is_asked in asked_for.items() if is_asked]:
         raise UsageError(f"The game {kind!r} takes no {', no '.join(names)}; leave that out.")
+
+
+def refuse_idle_judge(config: RunConfig) -> None:
+    """Raise `UsageError` for penalties of a discriminator that does not play, and for a distance in its features.
+
+    A recipe's own settings of the discriminator are left alone: a comparison changes one thing.
+    """
+    if config.game.penalties:
+        raise UsageError(
+            f"game.penalties: without a discriminator (game.translation.adversarial 0) there is nothing that "
+            f"{', '.join(config.game.penalties)} could penalise; give --game.penalties '{{}}'."
+        )
+    if config.game.translation.content and config.game.translation.features == "discriminator":
+        raise UsageError(
+            "game.translation.features: there is no discriminator (game.translation.adversarial 0) whose features "
+            "could be compared; name an extractor, or give --game.translation.content 0."
+        )
 
 
 def refuse_semi_supervised(config: RunConfig, classes: int) -> None:

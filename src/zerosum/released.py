@@ -1,4 +1,7 @@
-"""What every released model has in common: a folder of `config.json` and `model.safetensors`, read without trust."""
+"""What every released model has in common: a folder of `config.json` and `model.safetensors`, read without trust.
+
+And the device it is used on, and what its lack of memory is called.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,34 @@ from zerosum.networks import Blueprint
 FORMAT = 2
 DTYPES = ("uint8", "uint16", "float32")
 TENSORS = 1000  # that building may make and drop, over those kept
+LACKING = ("can't allocate memory", "out of memory", "bad_alloc", "ALLOC_FAILED")  # CPU, GPUs, C++, cuBLAS and cuDNN
+
+
+def choose_device(wanted: str) -> torch.device:
+    """The device called `wanted`; "auto": the first GPU there is, else the CPU. Raises `UsageError`."""
+    if wanted == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "mps" if torch.mps.is_available() else "cpu")
+    try:
+        device = torch.device(wanted)
+        torch.zeros(1, device=device).item()  # there and back: "meta" holds no numbers
+    except (RuntimeError, AssertionError, ImportError) as error:
+        why = str(error).splitlines()[0].split(". ")[0].rstrip(".")
+        raise UsageError(f"The device {wanted!r} cannot be used here: {why}. Take --device cpu.") from error
+    return device
+
+
+@contextmanager
+def memory_errors() -> Iterator[None]:
+    """Inside, a lack of memory is a `MemoryError`, whatever PyTorch calls it; all else that it raises passes.
+
+    On a CPU that is a plain `RuntimeError`, as is a mistake in a network: only its text tells.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not isinstance(error, torch.OutOfMemoryError) and not any(words in str(error) for words in LACKING):
+            raise
+        raise MemoryError("needs more memory than there is") from error
 
 
 class Released:

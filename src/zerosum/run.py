@@ -37,7 +37,7 @@ from zerosum.training.memory import keep_buffers
 from zerosum.training.plan import Plan
 from zerosum.training.reporter import Reporter
 from zerosum.training.run_folder import HeldFolder, RunFolder
-from zerosum.training.translations import Translations
+from zerosum.training.translations import Translations, judged_of
 from zerosum.translator import Translator
 from zerosum.version import VERSION
 
@@ -270,6 +270,8 @@ def write_facts(folder: HeldFolder, config: RunConfig, material: Material, game:
         "digest": material.digest,
     }
     about |= {key: whole[key] for key in ("given", "degrade") if key in whole}
+    if material.sources is not None:
+        about["judged"] = judged_of(store if material.held is None else material.held)
     if store.name == "gaussian":
         about |= {"mean": GAUSSIAN_MEAN.tolist(), "covariance": GAUSSIAN_COVARIANCE.tolist()}
     write_json(folder.path / "data.json", about)

@@ -1,10 +1,20 @@
-"""A large picture a tile at a time: without seams, and in memory that grows with a strip of it, not with its area.
+"""A large picture a tile at a time: without seams, and in memory that grows with a row of tiles, not with its area.
 
 The picture is cut into cells. A tile is a cell and a margin around it. Of what the network makes of a tile, the outer
 `context` of the margin is dropped, as the tile's border shows in it; across the next `ramp` pixels, which lie half in
 the cell, one tile's weight falls linearly to 0 while its neighbour's rises to 1. Where `context` is the network's whole
 reach, each pixel is what the whole picture would have given, whatever tile it came from, and the ramp changes nothing.
 Cells begin at multiples of the network's stride, so that its grids lie alike in all tiles.
+
+Two things are near to the whole picture's result and not equal to it. The reach of a deep U-Net (765 pixels with eight
+halvings) is longer than a margin can be: its tiles keep 128 of them and are blended across 256. And layers that
+normalise each picture by itself have their means and variances from parts of it (`held_statistics`). Neither makes a
+border: across those of cells the results step as the whole's do. Measured on photographs of 1281×1920 and 1281×1280
+pixels, in levels of 255, with small networks trained on photographs for minutes: a U-Net of eight halvings with batch
+normalisation was 0.3 off the whole in the mean and 13 at most; with instance normalisation 3 to 8 in the mean and 61 at
+most; a ResNet of six blocks with instance normalisation 6 to 9 in the mean and 67 at most, and 23 in the mean where one
+half of the picture was nothing like the other. What one sees is another tone all over the picture, or of a part of it
+that has no edge.
 """
 
 from __future__ import annotations
@@ -38,13 +48,23 @@ class Grid:
         side: the largest side of a tile.
         margin: what a tile has around its cell; at the picture's own border, nothing.
         ramp: the pixels across which two tiles are blended, the border between their cells in their middle.
-        stride: cells begin at its multiples.
+        stride: cells begin at its multiples, and the network pads what it is given to them.
+        least: to this side, too.
     """
 
     side: int
     margin: int
     ramp: int
     stride: int
+    least: int
+
+    def area(self, height: int, width: int) -> int:
+        """Pixels that the network works on where it is given so many: one row of a thousand may be 256 of them.
+
+        Of a tile never more than `side` × `side`.
+        """
+        down, right = (max(self.least, -(-length // self.stride) * self.stride) for length in (height, width))
+        return down * right
 
     def borders(self, length: int) -> list[int]:
         """Where cells begin along a side of `length` pixels, and its end; as equal as the stride allows."""
@@ -61,16 +81,19 @@ class Grid:
         return (len(self.borders(height)) - 1) * (len(self.borders(width)) - 1)
 
 
-def make_grid(stride: int, reach: int) -> Grid:
-    """The grid for a network of this stride and reach.
+def make_grid(stride: int, reach: int, least: int = 1) -> Grid:
+    """The grid for a network of this stride and reach, which pads what it is given to `least` pixels a side.
 
     The margin holds the whole reach where a quarter of a tile does; else tiles are blended across half of their
     margin, for then they differ where they meet.
     """
-    side = -(-max(SIDE, 4 * stride) // stride) * stride
+    side = -(-max(SIDE, least, 4 * stride) // stride) * stride
     most = side // 4 // stride * stride
     margin = -(-(reach + RAMP // 2) // stride) * stride
-    return Grid(side, margin, RAMP, stride) if margin <= most else Grid(side, most, most // 2 * 2, stride)
+    ramp = RAMP
+    if margin > most:
+        margin, ramp = most, most // 2 * 2
+    return Grid(side, margin, ramp, stride, least)
 
 
 def bands(make: Make, height: int, width: int, grid: Grid, scale: int) -> Iterator[tuple[int, Array]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from zerosum.config import RunConfig
+from zerosum.config import DataConfig, RunConfig
 from zerosum.data import BUILTIN
 from zerosum.ensemble import train_ensemble
 from zerosum.errors import UsageError, ZerosumError
@@ -63,6 +63,8 @@ def train(
                 f"DATA ({source}): this game takes two folders of pictures: --data.a FOLDER --data.b FOLDER."
             )
         asked.data.source = ""
+    if asked.data.source == DataConfig().source and (asked.data.target or asked.data.side_by_side != "none"):
+        raise UsageError("Pairs need the pictures to start from: zerosum train SOURCES --data.target TARGETS.")
     for key in ("source", "target", "a", "b"):
         setattr(asked.data, key, _absolute(getattr(asked.data, key)))
     path = Path(out) if out is not None else _default_path(asked)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from io import BytesIO
@@ -17,7 +19,7 @@ from zerosum.data.decode import FAULTS, Unreadable, decode, probe, quiet_pillow
 from zerosum.data.fitting import Array, Plan, recolour
 from zerosum.data.images import Ticker
 from zerosum.data.sources import MAX_FILE_BYTES, FolderSource, Item, Rejected
-from zerosum.errors import DataError, UsageError
+from zerosum.errors import DataError, RunError, UsageError
 from zerosum.files import disk_errors, write_whole
 from zerosum.translator import FULL, Translator, Values
 
@@ -34,16 +36,25 @@ OPTIONS: dict[str, dict[str, int | bool]] = {"JPEG": {"quality": 95}, "WEBP": {"
 DEEP = ("PNG", "TIFF")  # formats that hold 16 bits
 PATIENCE = 2.0  # seconds before progress is shown
 MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
+# What an operating system says against one name: too long, of letters it does not take, a file and a folder at once.
+NAMELY = (errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ, errno.EISDIR, errno.ENOTDIR, errno.EEXIST)
 
 Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How many pictures were translated, and those that were not, with the reasons."""
+    """How many pictures were translated, those that were not, with the reasons, and what was taken for no picture.
+
+    Attributes:
+        done: how many results were written.
+        failed: the others.
+        passed_over: suffixes that are not those of images, and how many files have them.
+    """
 
     done: int
     failed: tuple[Rejected, ...]
+    passed_over: Mapping[str, int]
 
 
 def translate_files(
@@ -53,6 +64,7 @@ def translate_files(
     *,
     direction: str | None = None,
     seed: int | None = None,
+    overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Outcome:
     """Translate one picture, or every picture of a folder, into the folder `out`.
@@ -63,18 +75,20 @@ def translate_files(
         out: where the results go, under the same names; those whose format is not written (GIF) become .png.
         direction: as `Translator.translate` has it.
         seed: likewise; each picture begins anew with it.
+        overwrite: whether results may take the place of files that exist, but never of the pictures given.
         progress: called with what is done, how much of it and of how much (pictures; of one picture, tiles), from two
             seconds on.
 
-    A picture that cannot be read, translated or encoded is left out, and named with its reason in what is returned.
-    Raises `DataError` where there is no picture at all, `UsageError` for an `out` that would write over the pictures
-    given, or a direction or seed that the model does not take, `RunError` where `out` cannot be written.
+    A picture that cannot be read, translated or written under its name, or that takes more memory than there is, is
+    left out, and named with its reason in what is returned. Raises `DataError` where there is no picture at all,
+    `UsageError` for an `out` that would write over the pictures given or, unless asked to, over anything, and for a
+    direction or seed that the model does not take, `RunError` where `out` cannot be written.
     """
     channels = channels_of(model, direction)
     model.check_seed(seed, direction)
-    items, failed = _listed(source)
+    items, failed, passed_over = _listed(source)
     targets = target_names([item.name for item in items])
-    _check_out(source, out, list(targets.values()))
+    _check_out(source, out, list(targets.values()), overwrite)
     alone = len(items) + len(failed) == 1
     ticker = _ticker(progress, "tiles" if alone else "pictures", len(items))
 
@@ -82,21 +96,24 @@ def translate_files(
         ticker.total = total
         ticker.advance()
 
+    def one(item: Item) -> None:  # whose arrays are let go before the next picture's are made
+        array = _read(item, channels, model.fills_holes)
+        made = model.translate(array, direction, seed, counted if alone else None)
+        values = model.values(array, direction)[1]
+        _write(out, targets[item.name], encode(made, values, PurePosixPath(targets[item.name]).suffix))
+
     done = 0
     with quiet_pillow():
         for item in items:
             try:
-                array = _read(item, channels, model.fills_holes)
-                made = model.translate(array, direction, seed, counted if alone else None)
-                content = encode(made, model.values(array, direction)[1], PurePosixPath(targets[item.name]).suffix)
+                one(item)
             except (Unreadable, UsageError, MemoryError) as fault:
                 failed.append(Rejected(item.name, str(fault) or "needs more memory than there is"))
             else:
-                _write(out / targets[item.name], content)
                 done += 1
             if not alone:
                 ticker.advance()
-    return Outcome(done, tuple(failed))
+    return Outcome(done, tuple(failed), passed_over)
 
 
 def channels_of(model: Translator, direction: str | None = None) -> int:
@@ -165,10 +182,13 @@ def _eight_bits(pixels: Array, values: Values) -> Array:
     return result
 
 
-def _listed(source: Path) -> tuple[list[Item], list[Rejected]]:
-    """The pictures at `source`, and what cannot be one. Raises `DataError` where there is nothing."""
+def _listed(source: Path) -> tuple[list[Item], list[Rejected], Counter[str]]:
+    """The pictures at `source`, what cannot be one, and the suffixes of what is none.
+
+    Raises `DataError` where there is nothing.
+    """
     if source.is_file():
-        return [Item(source.name, source.stat().st_size, lambda: source.read_bytes())], []
+        return [Item(source.name, source.stat().st_size, lambda: source.read_bytes())], [], Counter()
     if not source.is_dir():
         raise DataError(f"{source}: there is no such picture or folder.")
     folder = FolderSource(source, None)
@@ -176,22 +196,36 @@ def _listed(source: Path) -> tuple[list[Item], list[Rejected]]:
     items = [item for item in found if isinstance(item, Item)]
     failed = [item for item in found if isinstance(item, Rejected)]
     if not found:
-        seen = ", ".join(f"{count} {suffix}" for suffix, count in folder.ignored.most_common(5))
-        also = f" Passed over, as their names are not those of images: {seen}." if seen else ""
+        also = f" {words_of(folder.ignored)}" if folder.ignored else ""
         raise DataError(f"{source}: no PNG, JPEG, WebP, BMP, GIF or TIFF in it.{also}")
-    return items, failed
+    return items, failed, folder.ignored
 
 
-def _check_out(source: Path, out: Path, targets: list[str]) -> None:
-    """Raises `UsageError` where a result would be written over a picture given, or among them."""
+def words_of(passed_over: Mapping[str, int]) -> str:
+    """A sentence on the files that were taken for no pictures, the five most common suffixes first."""
+    common = Counter(passed_over).most_common()
+    more = sum(count for _, count in common[5:])
+    seen = [*(f"{count:,} {suffix}" for suffix, count in common[:5]), *([f"{more:,} others"] if more else [])]
+    return f"Passed over, as their names are not those of images: {', '.join(seen)}."
+
+
+def _check_out(source: Path, out: Path, targets: list[str], overwrite: bool) -> None:
+    """Raises `UsageError` where a result would be written over a picture given, or among them; or over a file."""
     given, folder = source.resolve(), out.resolve()
-    if folder.exists() and not folder.is_dir():
-        raise UsageError(f"--out {out} is a file: give a folder for the results.")
+    blocking = next((path for path in (folder, *folder.parents) if os.path.lexists(path)), folder)
+    if not blocking.is_dir():
+        raise UsageError(f"--out {out}: {blocking} is a file; give a folder for the results.")
     if any((folder / target).is_relative_to(given) for target in targets):
         where = (
             "the folder of the pictures given, or inside it" if source.is_dir() else "the folder of the picture given"
         )
         raise UsageError(f"--out {out} is {where}: give another one, so that none is written over.")
+    there = [] if overwrite else [target for target in targets if os.path.lexists(folder / target)]
+    if there:
+        first = (
+            f"{there[0]} exists" if len(there) == 1 else f"{there[0]} and {len(there) - 1:,} more of the results exist"
+        )
+        raise UsageError(f"--out {out}: {first} there already. Give another folder, or --overwrite to write over them.")
 
 
 def _read(item: Item, channels: int, holes: bool) -> Array:
@@ -209,10 +243,20 @@ def _read(item: Item, channels: int, holes: bool) -> Array:
     return array
 
 
-def _write(path: Path, content: bytes) -> None:
-    with disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, content)
+def _write(out: Path, target: str, content: bytes) -> None:
+    """Raises `Unreadable` for a name that the file system does not take, `RunError` where nothing can be written."""
+    path = out / target
+    with disk_errors(out):
+        out.mkdir(parents=True, exist_ok=True)
+    try:
+        with disk_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, content)
+    except RunError as error:
+        cause = error.__cause__
+        if not isinstance(cause, OSError) or cause.errno not in NAMELY:
+            raise
+        raise Unreadable(f"the result cannot be written as {target}: {cause.strerror}") from error
 
 
 def _ticker(progress: Progress | None, what: str, total: int) -> Ticker:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
@@ -17,12 +17,13 @@ from zerosum.data import normalise, to_pixels
 from zerosum.errors import UsageError
 from zerosum.networks import Blueprint
 from zerosum.networks.registry import entry
-from zerosum.released import DTYPES, Released, build_networks, check_range, rebuild
-from zerosum.tiles import Array, Grid, bands, held_statistics, make_grid, patches
+from zerosum.networks.translator import ImageToImage
+from zerosum.released import DTYPES, Released, build_networks, check_range, memory_errors, rebuild
+from zerosum.tiles import Array, Grid, Make, bands, held_statistics, make_grid, patches
 
 GAMES = ("paired", "unpaired")
 AT_ONCE = 64
-ROWS = 64  # of a finished band that become pixels at once: floats are copied on the way
+ROWS = 64  # of a finished strip that become pixels at once: floats are copied on the way
 HOLE = "mask"  # how a `degrade` begins that takes parts of the picture away
 
 Counted = Callable[[int, int], None]
@@ -98,7 +99,7 @@ class Translator(Released):
     def translated(self, images: Tensor, direction: str | None = None, seed: int | None = None) -> Tensor:
         """What becomes of images (N, c, h, w) in [-1, 1], as its network takes them: (N, C, H, W), on the CPU.
 
-        They are made whole, some at a time; `direction` and `seed` are those of `translate`.
+        They are made whole, some at a time; `direction` and `seed` are those of `translate`, and so are the errors.
         """
         way = self.way(direction)
         network = self.networks[way.network]
@@ -110,9 +111,9 @@ class Translator(Released):
         height, width = images.shape[2:]
         if not len(images):
             return torch.empty(0, way.wanted["shape"][0], height * scale_of(network), width * scale_of(network))
-        side = _grid(network).side
-        at_once = min(AT_ONCE, max(1, side * side // max(height * width, 1)))
-        with self._noise(network, seed):
+        grid = _grid(network)
+        at_once = min(AT_ONCE, max(1, grid.side**2 // grid.area(height, width)))
+        with memory_errors(), self._noise(network, seed):
             return torch.cat([network(some.to(self.device)).float().cpu() for some in images.split(at_once)])
 
     @torch.no_grad()
@@ -136,7 +137,7 @@ class Translator(Released):
         not grow with its area, and instance normalisation has its statistics from parts all over the picture.
 
         Raises `UsageError` for an array of another shape or dtype, a direction that there is not, or a seed where the
-        network has no dropout.
+        network has no dropout; `MemoryError` where not even a tile fits.
         """
         way = self.way(direction)
         network = self.networks[way.network]
@@ -145,7 +146,7 @@ class Translator(Released):
         read, made = self.values(array, direction)
         height, width = array.shape[:2]
         grid, scale = _grid(network), scale_of(network)
-        whole = height * width <= grid.side**2
+        whole = grid.area(height, width) <= grid.side**2
         total = 1 if whole else grid.count(height, width)
         done = 0
 
@@ -158,17 +159,21 @@ class Translator(Released):
             return result
 
         result = np.empty((height * scale, width * scale, way.wanted["shape"][0]), dtype=made.dtype)
-        with self._noise(network, seed):
+        with memory_errors(), self._noise(network, seed):
             if whole:
                 result[:] = _pixels(make(slice(0, height), slice(0, width)), made)
                 return result
             parts = [self._tensor(array[rows, columns], read) for rows, columns in patches(height, width, grid)]
             with held_statistics(network, torch.cat(parts)):
-                for first, band in bands(make, height, width, grid, scale):
-                    for row in range(0, len(band), ROWS):
-                        part = _pixels(band[row : row + ROWS], made)
-                        result[first + row : first + row + len(part)] = part
+                _fill(result, make, grid, scale, made)
         return result
+
+    def sample(self, *_: object, **__: object) -> NoReturn:
+        """Raises `UsageError`: its pictures are made of pictures."""
+        raise UsageError(
+            "This run translates pictures, and makes none of random numbers: zerosum.load(run).translate(array), or "
+            "zerosum translate RUN IMAGE|FOLDER --out FOLDER."
+        )
 
     def values(self, array: Array, direction: str | None = None) -> tuple[Values, Values]:
         """How the numbers of `array` are read, and those of what `translate` makes of it are meant."""
@@ -241,7 +246,22 @@ def scale_of(network: nn.Module) -> int:
 
 
 def _grid(network: nn.Module) -> Grid:
-    return make_grid(int(network.stride), int(network.reach))  # type: ignore[arg-type]
+    least = max((layer.least for layer in network.modules() if isinstance(layer, ImageToImage)), default=1)
+    return make_grid(int(network.stride), int(network.reach), least)  # type: ignore[arg-type]
+
+
+def _fill(result: Array, make: Make, grid: Grid, scale: int, made: Values) -> None:
+    """Put a picture together of tiles, in strips across its shorter side: a panorama's would be as large as itself."""
+    height, width = (side // scale for side in result.shape[:2])
+    if width > height:
+        result, height, width = result.swapaxes(0, 1), width, height
+        strips = bands(lambda rows, columns: make(columns, rows).swapaxes(0, 1), height, width, grid, scale)
+    else:
+        strips = bands(make, height, width, grid, scale)
+    for first, band in strips:
+        for row in range(0, len(band), ROWS):
+            part = _pixels(band[row : row + ROWS], made)
+            result[first + row : first + row + len(part)] = part
 
 
 def _pixels(images: Array, made: Values) -> Array:

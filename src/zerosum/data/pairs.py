@@ -8,6 +8,7 @@ names where more of them fit so. Arrays have no names: their rows are matched in
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import product
@@ -17,17 +18,18 @@ from typing import Any
 import numpy as np
 
 from zerosum.data.fitting import Array
-from zerosum.data.images import Progress
+from zerosum.data.images import Progress, Ticker
 from zerosum.data.labels import wrapping_folder
 from zerosum.data.opening import check_share, judge, printable, read_data, write_rejected
 from zerosum.data.options import make_options
-from zerosum.data.parts import check_holdout, under_share
+from zerosum.data.parts import PATIENCE, check_holdout, under_share
 from zerosum.data.sources import Rejected
-from zerosum.data.store import Store
+from zerosum.data.store import Store, value_range
 from zerosum.errors import DataError, UsageError, nearest
 
 ORDERS = ("left-to-right", "right-to-left")
 SHOWN = 5
+ROUNDING = 1.02  # two shapes whose height / width differ by less are one but for rounding
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class Pairs:
 
     @property
     def digest(self) -> str:
-        """SHA-256 that follows from those of both sides."""
+        """SHA-256 of the pictures of both sides: equal for equal pairs, whatever files are left out."""
         return hashlib.sha256(f"{self.given.digest} {self.wanted.digest}".encode()).hexdigest()
 
 
@@ -71,11 +73,12 @@ def open_pairs(source: str | Path, target: str | Path, **reading: Any) -> Pairs:
     reading: see `Reading`. channels and labels are the target's alone: the source keeps its own channels.
         max_rejected is judged for each side.
     Raises DataError (no pair, two files of one folder with one name but for the suffix, arrays of unequal length,
-    points, and what `open_data` raises), UsageError, RunError.
+    sides of other shapes that would be cut apart, points, and what `open_data` raises), UsageError, RunError.
     """
     sides = _Sides(Reading(**reading))
     wanted = sides.open("target", target)
     given = sides.open("source", source, size=_size(wanted), channels=None, labels=False)
+    _check_shapes(given, wanted, f"{source} and {target}", sides.reading.fit)
     if given.names is None and wanted.names is None:
         if len(given) != len(wanted):
             raise DataError(
@@ -91,7 +94,7 @@ def open_pairs(source: str | Path, target: str | Path, **reading: Any) -> Pairs:
         )
     ways = product(_Files("source", given).ways(), _Files("target", wanted).ways())
     best = max(ways, key=lambda way: len(way[0].rows.keys() & way[1].rows.keys()))  # of equals the first
-    return _paired(*best, f"{source} and {target}")
+    return _paired(*best, f"{source} and {target}", sides.reading.progress)
 
 
 def open_halves(source: str | Path, order: str = "left-to-right", **reading: Any) -> Pairs:
@@ -108,7 +111,7 @@ def open_halves(source: str | Path, order: str = "left-to-right", **reading: Any
     sides = _Sides(Reading(**reading))
     wanted = sides.open(end, source, half=end)
     given = sides.open(start, source, half=start, size=_size(wanted), channels=None, labels=False)
-    return _paired(_Files(start, given, key=str), _Files(end, wanted, key=str), str(source))
+    return _paired(_Files(start, given, key=str), _Files(end, wanted, key=str), str(source), sides.reading.progress)
 
 
 def open_domains(a: str | Path, b: str | Path, **reading: Any) -> tuple[Store, Store]:
@@ -133,14 +136,16 @@ def open_domains(a: str | Path, b: str | Path, **reading: Any) -> tuple[Store, S
 def hold_out_by_name(store: Store, share: float) -> tuple[Array, Array]:
     """(kept, held): int64 row numbers of `store`, about `share` of them held.
 
-    A row is held if the hash of its file's name without the last suffix (of its number in the whole store, where
-    there are no names), as a number from 0 to 1, is under `share`. So no file changes sides when others are added or
-    when it is saved in another format, and what is held at a smaller share is held at a larger one.
+    A row is held if the hash of its file's name without the last suffix, and without the folder that wraps all of an
+    archive (of its number in the whole store, where there are no names), as a number from 0 to 1, is under `share`. So
+    no file changes sides when others are added to its folder, when it is saved in another format or when all are put
+    into an archive, and what is held at a smaller share is held at a larger one.
     Raises UsageError (share), DataError (a side would be empty).
     """
     check_holdout(share)
     if store.names is not None:
-        texts = [stem(name) for name in store.names]
+        wrapper = _wrapper(store)
+        texts = [stem(name.removeprefix(wrapper)) for name in store.names]
     else:
         texts = [str(row) for row in (range(len(store)) if store.picks is None else store.picks.tolist())]
     digests = b"".join(
@@ -154,6 +159,47 @@ def stem(name: str) -> str:
     """A relative name without its last suffix: "a.b/1.png" and "a.b/1" to "a.b/1"."""
     folder, slash, file = name.rpartition("/")
     return folder + slash + (file.rpartition(".")[0] or file)
+
+
+def _wrapper(store: Store) -> str:
+    """What all names of an archive begin with, "folder/", for a part too; "" where there is no such, and of folders."""
+    if store.summary["kind"] == "folder":
+        return ""
+    whole = store if store.picks is None else replace(store, picks=None, labels=None)
+    folder = wrapping_folder(list(whole.names or ()))
+    return f"{folder}/" if folder else ""
+
+
+def _check_shapes(given: Store, wanted: Store, where: str, fit: str) -> None:
+    """Raises DataError where no source has its target's height / width, and `fit` cuts or pads each side its own way.
+
+    Then one place of a picture is another one of its partner's. Told from all sizes found, those of files without a
+    partner among them: a few pairs of unequal shapes among others are not seen.
+    """
+    if fit == "stretch":
+        return
+    ours, theirs = _slopes(given), _slopes(wanted)
+    if min(ours) <= ROUNDING * max(theirs) and min(theirs) <= ROUNDING * max(ours):
+        return
+    found = [[*store.summary["sizes"]] for store in (given, wanted)]  # the most frequent first
+    shapes = [f"{sizes[0]}{' and others' if len(sizes) > 1 else ''}" for sizes in found]
+    done = {"crop": "cut", "pad": "padded"}[fit]
+    raise DataError(
+        f"{where}: the sources are {shapes[0]} and the targets {shapes[1]} (height x width); {done} to one shape "
+        f"(data.fit {fit}), partners would no longer lie on each other. Where both show the whole scene, give "
+        "--data.fit stretch; else cut the files so that partners have one shape"
+    )
+
+
+def _slopes(store: Store) -> list[float]:
+    """Height / width of each size that was found in its files."""
+    found = []
+    for text in store.summary["sizes"]:
+        sides = [int(side) for side in text.split("x")]
+        if len(sides) == 3:  # rows of an array, with the channels first or last
+            sides = sides[1:] if sides[0] <= 4 < sides[2] else sides[:2]
+        found.append(sides[0] / sides[1])
+    return found
 
 
 def _size(store: Store) -> str:
@@ -233,8 +279,8 @@ class _Files:
 
     def ways(self) -> list[_Files]:
         """As they are, and without the folder that holds all there is in an archive."""
-        folder = "" if self.store.summary["kind"] == "folder" else wrapping_folder(list(self.names))
-        return [self, replace(self, wrapper=f"{folder}/")] if folder else [self]
+        wrapper = _wrapper(self.store)
+        return [self, replace(self, wrapper=wrapper)] if wrapper else [self]
 
     def without(self, other: _Files) -> Iterator[str]:
         """A line for each file that has no partner among the `other` side's."""
@@ -246,7 +292,7 @@ class _Files:
                 yield f"{self.word}: {printable(self.names[row])}{partner}"
 
 
-def _paired(given: _Files, wanted: _Files, where: str) -> Pairs:
+def _paired(given: _Files, wanted: _Files, where: str, progress: Progress | None) -> Pairs:
     """The rows that have partners, in the order of `wanted`. Raises DataError where there is no pair."""
     both = [key for key in wanted.rows if key in given.rows]
     if not both:
@@ -261,12 +307,28 @@ def _paired(given: _Files, wanted: _Files, where: str) -> Pairs:
             "which on their names agree."
         )
     return Pairs(
-        _rows(given.store, [given.rows[key] for key in both]),
-        _rows(wanted.store, [wanted.rows[key] for key in both]),
+        _rows(given.store, [given.rows[key] for key in both], progress),
+        _rows(wanted.store, [wanted.rows[key] for key in both], progress),
         (*given.without(wanted), *wanted.without(given)),
     )
 
 
-def _rows(store: Store, rows: list[int]) -> Store:
-    """A part; of all rows as they come, the store itself, which is faster to take rows of."""
-    return store if rows == list(range(len(store))) else store.part(np.array(rows, dtype=np.int64))
+def _rows(store: Store, rows: list[int], progress: Progress | None) -> Store:
+    """Some rows as they would be were they all there is: digest, low and high are what they make them, so that a file
+    without a partner changes none. Of all rows as they come, the store itself, which is faster to take rows of.
+    """
+    if rows == list(range(len(store))):
+        return store
+    part = store.part(np.array(rows, dtype=np.int64))
+    ticker = Ticker(progress, "hashing", len(part), patience=PATIENCE)
+    digest = hashlib.sha256()
+    low, high = math.inf, -math.inf
+    for block in part.blocks():
+        digest.update(block.reshape(-1).view(np.uint8).data)
+        if part.dtype != np.uint8:
+            low, high = min(low, float(block.min())), max(high, float(block.max()))
+        ticker.advance(len(block))
+    if part.labels is not None:
+        digest.update(part.labels.tobytes())
+    low, high = value_range(str(part.dtype), len(part.shape), low, high)
+    return replace(part, digest=digest.hexdigest(), low=low, high=high)

@@ -152,13 +152,13 @@ class FolderSource:
             if size > MAX_FILE_BYTES:
                 yield Rejected(name, _too_large(size))
             else:
-                yield Item(name, size, _reader(path))
+                yield Item(name, size, _reader(path, size))
 
 
-def _reader(path: str) -> Callable[[], bytes]:
+def _reader(path: str, size: int) -> Callable[[], bytes]:
     def read() -> bytes:
         with open(path, "rb") as file:  # noqa: PTH123 - 100,000 Path objects are not free
-            return file.read(MAX_FILE_BYTES)
+            return file.read(size + 1)  # a bound on memory: as large as it was listed
 
     return read
 

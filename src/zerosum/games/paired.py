@@ -7,7 +7,8 @@ https://arxiv.org/abs/1611.07004: with x the given picture, y the wanted one and
     G minimises its side of L_cGAN + λ E ‖y − G(x, z)‖₁    (equation 4; the mean over a picture's numbers)
 
 and, in super-resolution, plus a distance in features (`translation.content_loss`). One step is D's turn, then G's on
-the fakes that D has just seen, as in the authors' code.
+the fakes that D has just seen, as in the authors' code; where gradients are gathered over micro-batches, on such made
+anew, with other dropout.
 """
 
 from __future__ import annotations
@@ -77,7 +78,8 @@ class Paired(Game):
         if turn == "generator" or self.judge is None:
             return self._generator_turn(batch, draw)
         fake = self.generator(given_of(batch))
-        self._fakes = (draw.first, fake)
+        if draw.count == draw.batch:  # of micro-batches no more than one graph is held at a time
+            self._fakes = (draw.first, fake)
         return self.judge.learn(self._seen(batch, batch.images), (self._seen(batch, fake),), draw)
 
     def _generator_turn(self, batch: Batch, draw: Draw) -> Loss:

@@ -45,11 +45,11 @@ def features_of(name: str, discriminator: nn.Module | None) -> Features:
     """
     if name != "discriminator":
         network = extractor(name)
+        if not network.channels:
+            raise UsageError(f"game.translation.features: {name} has no maps that places could be compared by.")
         return lambda pictures: network.to(pictures.device).maps(pictures).float()
     if discriminator is None:
-        raise UsageError(
-            "game.translation.features: there is no discriminator whose features could be compared; name an extractor."
-        )
+        raise UsageError("There is no discriminator whose features could be compared; name an extractor.")
     return lambda pictures: frozen(discriminator, pictures, features=True)[1].float()
 
 

@@ -24,7 +24,7 @@ from torch import nn
 
 from zerosum.errors import UsageError
 from zerosum.networks.discriminator import Discriminator
-from zerosum.networks.layers import NORMS, check_choice, check_images, normal_
+from zerosum.networks.layers import NORMS, check_choice, check_images, check_positive, normal_
 from zerosum.networks.registry import register
 
 HALVINGS = {16: 1, 34: 2, 70: 3, 286: 5}  # convolutions of stride 2, by the pixels that a number sees each way
@@ -38,6 +38,11 @@ def least_side(field: int) -> int:
     return 3 << HALVINGS[field]
 
 
+def field_for(side: int) -> int:
+    """The field that is taken where none is asked for, by the image's shorter side in pixels."""
+    return 70 if side >= 128 else 34 if side >= 48 else 16
+
+
 @register("patch-discriminator", role="discriminator", of="images")
 class PatchDiscriminator(Discriminator):
     """Images (N, C, H, W) to maps of logits (N, h, w), h = ⌊H / 2ⁿ⌋ − 2; n = 1, 2, 3, 5 for the fields below.
@@ -46,20 +51,24 @@ class PatchDiscriminator(Discriminator):
         shape: (C, H, W) of the images.
         field: the side of a patch, the receptive field of a logit: 16, 34, 70 or 286 pixels. Images may be smaller
             than a patch, the rest of which is then padding, down to 6, 12, 24 or 96 pixels each way: UsageError below.
+            0: 70 from 128 pixels on (published at 256), 34 from 48, else 16.
         norm: "batch" as in pix2pix, "instance" as in CycleGAN; "layer"; or "none", and the convolutions have biases.
             A penalty on each sample's gradient needs one that mixes no samples, any but "batch".
+        width: channels behind the first convolution; the later ones have 2, 4 and 8 times as many.
 
     Features (N, width, h + 1, w + 1) are those of places: `body` gives them as a map, and `features=True` their means.
     """
 
     maps = True
 
-    def __init__(self, shape: Sequence[int], *, field: int = 70, norm: str = "batch"):
+    def __init__(self, shape: Sequence[int], *, field: int = 70, norm: str = "batch", width: int = 64):
         check_choice("norm", norm, tuple(NORMS))
+        check_positive(width=width)
         channels, rows, columns = check_images(shape, "patch-discriminator", least=least_side(min(HALVINGS)))
+        field = field or field_for(min(rows, columns))
         _check_field(field, rows, columns)
         halvings = HALVINGS[field]
-        widths = [channels, *(64 * min(2**stage, 8) for stage in range(halvings + 1))]
+        widths = [channels, *(width * min(2**stage, 8) for stage in range(halvings + 1))]
         layers: list[nn.Module] = []
         for stage, (before, after) in enumerate(pairwise(widths)):
             normalised = NORMS[norm](after) if stage else []

@@ -92,7 +92,7 @@ def build(name: str, **arguments: Any) -> nn.Module:
     known = list(inspect.signature(network).parameters)
     for key in arguments:
         if key not in known:
-            raise UsageError(f"{name} has no option {key!r}: {nearest(key, known)}")
+            raise UsageError(f"{name} has no option {key!r}: {nearest(key, list(options(name)) or known)}")
     for key in GIVEN:
         if key in known and key not in arguments:
             raise UsageError(f"{name} needs {key!r}")

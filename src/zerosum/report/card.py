@@ -6,7 +6,8 @@ import json
 import re
 
 from zerosum.report.drawing import Picture, count_text, time_text
-from zerosum.report.page import in_python, players, translating
+from zerosum.report.nearness import explained, newest, table
+from zerosum.report.page import HOLES, alpha_words, in_python, players, translating
 from zerosum.report.run_folder import RunFolder
 from zerosum.report.translation import Translation
 
@@ -48,6 +49,7 @@ def card(folder: RunFolder, shown: Picture) -> str:
         "",
         *_data(folder),
         "",
+        *_measured(folder),
         "## Training",
         "",
         f"- recipe: {inline(known.name)}" + (f" ({inline(known.source)})" if known.source else ""),
@@ -59,7 +61,7 @@ def card(folder: RunFolder, shown: Picture) -> str:
         "## Intended use and limits",
         "",
         "For study, and for images that resemble the data above; it knows nothing else.",
-        "It may repeat, distort or leave out what is in that data; no measure of quality is claimed here.",
+        f"It may repeat, distort or leave out what is in that data; {_claim(folder)}.",
         "",
     ]
     return "\n".join(lines)
@@ -107,13 +109,12 @@ def _how(translation: Translation | None) -> list[str]:
     channels, dtype = translation.given.shape[0], translation.given.dtype
     words = f"`array` is (height, width, {channels}) of {inline(dtype)}, of any height and width."
     if translation.masks:
-        words += (
-            " Its last channel is the mask: the highest value where a pixel is missing, the lowest where it is known."
-        )
+        words += f" Its last channel is {alpha_words(translation)}."
     if not translation.paired:
         words += ' The other way is `direction="b-to-a"`.'
     commands = [command for _, command in translating(translation, "RUN")]
-    return [words, "", "A folder of images, from the shell:", "", "```", *commands, "```", ""]
+    shell = f"A folder of images, from the shell{f'; {HOLES}' if translation.masks else ''}:"
+    return [words, "", shell, "", "```", *commands, "```", ""]
 
 
 def _data(folder: RunFolder) -> list[str]:
@@ -126,6 +127,28 @@ def _data(folder: RunFolder) -> list[str]:
         *(f"- {side}: {inline(words)}" for side, words in translation.sides),
         *(["", held] if translation.holdout > 0 else []),
     ]
+
+
+def _measured(folder: RunFolder) -> list[str]:
+    """How near a translator's pictures are to those it should make, by its newest figures; nothing of other models."""
+    record = newest(folder)
+    if record is None or folder.translation is None:
+        return []
+    head, rows = table(record)
+    lines = [f"| {' | '.join(inline(cell) for cell in row)} |" for row in (head, *rows)]
+    lines.insert(1, f"|{' --- |' * len(head)}")
+    words = f"Measured when {record.images:,} real images had been shown; L1 is the mean absolute difference of values "
+    words += f"from -1 to 1. {explained(folder.translation, record.figures)}"
+    return ["## Figures", "", *lines, "", inline(words), ""]
+
+
+def _claim(folder: RunFolder) -> str:
+    """What is said of its quality."""
+    return (
+        "no measure of quality is claimed here"
+        if newest(folder) is None
+        else "the figures above are all that is claimed"
+    )
 
 
 def inline(words: str) -> str:

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 
 import numpy as np
 from matplotlib.axes import Axes
 
 from zerosum.report.curves import curves_of, draw_curves, last_values
 from zerosum.report.drawing import BLUE, GREY, Picture, finished, image_axis, new_figure, plain
+from zerosum.report.nearness import UNITS, explained, parted
 from zerosum.report.records import Record
 from zerosum.report.run_folder import RunFolder
-from zerosum.report.translation import Translation
 
 MOST_PANELS = 12
-UNITS = {"PSNR": "dB, more is nearer", "SSIM": "1 is the same", "L1": "less is nearer"}  # by a name's last word
 MOST_CLASSES = 30
 MOST_COLUMNS = 6
+MOST_IN_THE_WAY = 3  # names of curves among the curves; of more, above them
 RANKED_BY = ("recognised", "diversity")  # the figures that say which class is better, the first that there is
 
 
@@ -47,18 +46,8 @@ def trends(folder: RunFolder) -> Picture:
     if len(groups) > len(shown):
         words += f" Not drawn: {len(groups) - len(shown)} more panels."
     if folder.translation is not None:
-        words += f" {_of_translation(folder.translation, seen)}"
+        words += f" {explained(folder.translation, seen)}"
     return finished(figure, file, title, words)
-
-
-def _of_translation(translation: Translation, seen: Iterable[str]) -> str:
-    """On which data a translator was measured, and what is compared with what."""
-    words = [translation.seen]
-    if any(name.startswith("source ") for name in seen):
-        words.append("What begins with source compares the sources themselves with their targets.")
-    if any(name.startswith("there and back ") for name in seen):
-        words.append("There and back compares pictures with what comes back of them.")
-    return " ".join(words)
 
 
 def _panel(axes: Axes, folder: RunFolder, unit: str, own: dict[str, np.ndarray]) -> None:
@@ -68,8 +57,8 @@ def _panel(axes: Axes, folder: RunFolder, unit: str, own: dict[str, np.ndarray])
         kept = np.isfinite(values)
         for line in draw_curves(axes, images[kept].tolist(), {name: values[kept]}, list(own)):
             line.set_clip_on(False)  # else half of the last marker is cut off
-            if folder.translation is not None and name == unit:
-                line.set_label(f"result {plain(name)}")
+            if folder.translation is not None and unit in UNITS:
+                line.set_label(plain(parted(name)[0]))
     if unit in UNITS:
         axes.set_ylabel(UNITS[unit], fontsize="small")
     image_axis(axes, images.tolist(), folder.things)
@@ -77,7 +66,10 @@ def _panel(axes: Axes, folder: RunFolder, unit: str, own: dict[str, np.ndarray])
     axes.locator_params(axis="x", nbins=4)
     axes.set_title(plain(unit if len(own) > 1 else next(iter(own))), fontsize="medium")
     if len(own) > 1:
-        axes.legend(fontsize="small")
+        crowded = unit in UNITS and len(own) > MOST_IN_THE_WAY
+        low, high = axes.get_ylim()
+        axes.set_ylim(low, high + (0.2 * len(own) * (high - low) if crowded else 0))
+        axes.legend(fontsize="small", labelspacing=0.2 if crowded else None, loc="upper left" if crowded else "best")
 
 
 def classes(folder: RunFolder) -> Picture:

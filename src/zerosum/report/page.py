@@ -24,7 +24,8 @@ VERDICTS = {
     "stopped": "Stopped before its end; the same command goes on.",
     "diverged": "Diverged: a loss or a gradient was no longer a number.",
 }
-MOST_REJECTED = 200
+MOST_FILES = 200
+HOLES = "holes are transparent pixels, as PNG files can have"
 
 
 def page(folder: RunFolder, drawn: dict[str, Picture]) -> str:
@@ -65,7 +66,7 @@ def fill(
         numbers="\n".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in numbers),
         pictures="\n".join(body),
         commands="\n".join(f"<p>{words}</p><pre>{escape(code)}</pre>" for words, code in commands),
-        rejected=_rejected(folder),
+        rejected=_rejected(folder) + _alone(folder),
         facts=table(facts),
         config=escape(folder.config_text),
         environment=table((name, str(value)) for name, value in folder.environment.items()),
@@ -147,7 +148,9 @@ def commands(folder: RunFolder) -> list[tuple[str, str]]:
     ]
     of_class = [("Of one class alone:", f"zerosum sample {run} --count 8 --label 0")] if folder.conditional else []
     if folder.translation is not None:
-        return [*train, *translating(folder.translation, run), ("The same in Python:", in_python(folder, name))]
+        alpha = f"; the last channel is {alpha_words(folder.translation)}" if folder.translation.masks else ""
+        python = (f"The same in Python{alpha}:", in_python(folder, name))
+        return [*train, *translating(folder.translation, run), python]
     sample = f"zerosum sample {run} --count 64 --seed 7"
     python = (
         "Restore images with it, in Python:" if folder.reconstructs else "The same in Python:",
@@ -161,12 +164,20 @@ def commands(folder: RunFolder) -> list[tuple[str, str]]:
 def translating(translation: Translation, run: str) -> list[tuple[str, str]]:
     """How pictures are translated with `run`, a word of the shell, each way that there is."""
     command = f"zerosum translate {run} FOLDER --out results"
+    if translation.masks:
+        return [(f"Fill the holes of the pictures in a folder, of any size; {HOLES}:", command)]
     if translation.paired:
         return [("Translate the pictures in a folder, of any size:", command)]
     return [
         ("Translate the pictures in a folder, of any size, from a to b:", f"{command} --direction a-to-b"),
         ("And from b to a:", f"{command} --direction b-to-a"),
     ]
+
+
+def alpha_words(translation: Translation) -> str:
+    """What the last channel of a picture with holes is, in Python."""
+    low, high = translation.given.low, translation.given.high
+    return f"alpha, {low:g} where a pixel is missing and {high:g} where it is known"
 
 
 def in_python(folder: RunFolder, name: str) -> str:
@@ -206,12 +217,23 @@ def table(rows: Iterable[tuple[str, str]]) -> str:
 
 def _rejected(folder: RunFolder) -> str:
     """The files that could not be used; nothing when there are none."""
-    if not folder.rejected and not folder.data.rejected:
-        return ""
     total = max(folder.data.rejected, len(folder.rejected))
-    shown = folder.rejected[:MOST_REJECTED]
-    more = f"<p>{total - len(shown)} more: see rejected.txt.</p>" if total > len(shown) else ""
+    return _listed("Rejected files", total, folder.rejected, "name and reason", "rejected.txt")
+
+
+def _alone(folder: RunFolder) -> str:
+    """The files of pairs that have no partner, so that they are not used; nothing when there are none."""
+    total = len(folder.alone)
+    return _listed("Files without a partner, left out", total, folder.alone, "side and name", "alone.txt")
+
+
+def _listed(title: str, total: int, rows: tuple[tuple[str, str], ...], columns: str, file: str) -> str:
+    """The first `rows` of so many in all, and where the others are told; nothing when there are none."""
+    if not total:
+        return ""
+    shown = rows[:MOST_FILES]
+    more = f"<p>and {total - len(shown)} more: see {file}.</p>" if total > len(shown) else ""
     return (
-        f"<section><h2>Rejected files: {total}</h2><details open><summary>name and reason</summary>"
-        f"{table(shown)}{more}</details></section>"
+        f"<section><h2>{title}: {total}</h2><details open><summary>{columns}</summary>{table(shown)}{more}"
+        "</details></section>"
     )

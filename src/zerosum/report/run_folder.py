@@ -8,6 +8,7 @@
 | `samples/` | `real.png` and `000200000.png`, tiled as `grid.json` says; for points `real.json` and so on |
 | `samples/NAME.png` | each NAME of `zerosum.report.row_kinds`, if there: its labels and tiles as `NAME.json` says |
 | `rejected.txt` | lines `name<TAB>reason`, if the data had any |
+| `alone.txt` | lines `side: name`, if files of pairs have no partner |
 | `model/config.json` | if a model was released |
 """
 
@@ -117,6 +118,7 @@ class RunFolder:
     """Everything the report draws from. `samples` are in order of images shown; `real` may not exist yet.
 
     `translation` is there where the game makes pictures of pictures; `data` is then about those it should make.
+    `rejected` are names and reasons, `alone` sides and names of files without a partner.
     """
 
     path: Path
@@ -132,6 +134,7 @@ class RunFolder:
     grid: Grid | None
     rows: tuple[Rows, ...]
     rejected: tuple[tuple[str, str], ...]
+    alone: tuple[tuple[str, str], ...]
     model: fields.Table | None
 
     @property
@@ -188,7 +191,8 @@ def read_run(path: Path) -> RunFolder:
         real=real,
         grid=_read_grid(path / "samples" / "grid.json") if has_pictures else None,
         rows=() if data.is_points else _read_rows(path / "samples"),
-        rejected=_read_rejected(path / "rejected.txt"),
+        rejected=_read_lines(path / "rejected.txt", "\t"),
+        alone=_read_lines(path / "alone.txt", ": "),
         model=fields.read_object(model) if model.exists() else None,
     )
 
@@ -317,10 +321,11 @@ def _list_samples(folder: Path, suffix: str) -> tuple[tuple[Sample, ...], Path |
     return tuple(samples), real if real.exists() else None
 
 
-def _read_rejected(path: Path) -> tuple[tuple[str, str], ...]:
+def _read_lines(path: Path, between: str) -> tuple[tuple[str, str], ...]:
+    """Each line in two; none where there is no such file."""
     if not path.exists():
         return ()
     # File names need not be UTF-8: what cannot be decoded is shown as a replacement character.
     lines = fields.read_bytes(path).decode("utf-8", errors="replace").split("\n")
-    pairs = [line.partition("\t") for line in lines if line.strip()]
-    return tuple((name, reason) for name, _, reason in pairs)
+    halves = [line.partition(between) for line in lines if line.strip()]
+    return tuple((first, second) for first, _, second in halves)

@@ -25,12 +25,14 @@ DEGRADATIONS = {
 
 @dataclass(frozen=True)
 class Side:
-    """The pictures of one side: `shape` is (C, H, W) of one of them."""
+    """The pictures of one side: `shape` is (C, H, W) of one of them, `low` the value of black and `high` of white."""
 
     name: str
     count: int
     shape: tuple[int, int, int]
     dtype: str
+    low: float
+    high: float
 
     @property
     def words(self) -> str:
@@ -51,13 +53,17 @@ class Side:
 
 @dataclass(frozen=True)
 class Translation:
-    """A translator's two sides. `degrade` is the setting that made sources of targets, "" where they were given."""
+    """A translator's two sides. `degrade` is the setting that made sources of targets, "" where they were given.
+
+    `judged` is the number of pictures that figures are of, None where the run does not say.
+    """
 
     paired: bool
     given: Side
     wanted: Side
     degrade: str
     holdout: float
+    judged: int | None
 
     @property
     def names(self) -> str:
@@ -104,6 +110,14 @@ class Translation:
         return f"The {things} are the training's own: the networks have seen them."
 
     @property
+    def judged_words(self) -> str:
+        """Of how many pictures figures are: a sentence; "" where that is not known."""
+        if self.judged is None:
+            return ""
+        of = f"{self.judged:,} pairs" if self.paired else f"at most {self.judged:,} pictures of each side"
+        return f"Means over {of}."
+
+    @property
     def share(self) -> str:
         """The share held out, in words."""
         return f"{100 * self.holdout:.3g}%"
@@ -112,7 +126,7 @@ class Translation:
 def read_translation(about: fields.Table, where: str, kind: str, holdout: float) -> Translation | None:
     """The translation of a run of game `kind` whose data.json, the file `where`, holds `about`; None of other games.
 
-    Raises RunError when `given`, `degrade` or a field of either side is missing or damaged.
+    Raises RunError when `given`, `degrade`, `judged` or a field of either side is missing or damaged.
     """
     if kind not in KINDS:
         return None
@@ -122,6 +136,7 @@ def read_translation(about: fields.Table, where: str, kind: str, holdout: float)
         wanted=_read_side(about, where),
         degrade=fields.text(about, "degrade", where),
         holdout=holdout,
+        judged=fields.whole(about, "judged", where, least=1) if "judged" in about else None,
     )
 
 
@@ -134,6 +149,8 @@ def _read_side(table: fields.Table, where: str) -> Side:
         count=fields.whole(table, "count", where),
         shape=(sizes[0], sizes[1], sizes[2]),
         dtype=fields.text(table, "dtype", where),
+        low=fields.number(table, "low", where),
+        high=fields.number(table, "high", where),
     )
 
 

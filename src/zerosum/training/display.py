@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from zerosum.training.plan import Plan
 
 REFRESH = 0.25  # seconds
+LETTERS = {"generator": "G", "discriminator": "D", "encoder": "E"}  # other losses are called by their names
 
 
 class Display(Protocol):
@@ -81,7 +82,7 @@ def in_words(record: dict[str, Any]) -> str:
         f"{count(record['images'])} images (epoch {record['epoch']:.1f})",
         f"{record['images_per_second']:.0f} images/s",
     ]
-    pieces += [f"{name[0].upper()} loss {number(value)}" for name, value in record["losses"].items()]
+    pieces += [f"{LETTERS.get(name, name)} loss {number(value)}" for name, value in record["losses"].items()]
     pieces += [f"{name} {number(value)}" for name, value in record["outputs"].items()]
     return " · ".join([*pieces, record["health"]])
 

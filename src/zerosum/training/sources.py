@@ -45,7 +45,8 @@ class Sources:
         """
         if self.degradation is None:
             raise ValueError("these sources are read, not made")
-        return self.degradation.apply(wanted, [number_of(seed, stream, number) for number in numbers])
+        with torch.autocast(wanted.device.type, enabled=False):  # what is made worse is data, not the network's sums
+            return self.degradation.apply(wanted, [number_of(seed, stream, number) for number in numbers])
 
 
 def mirrored(images: Tensor, coins: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from zerosum.training.samples import grid_shape, spread, write_grid, write_rows
 from zerosum.training.sources import Sources
 from zerosum.translator import Translator
 
-JUDGED, JUDGED_NUMBERS = 256, 2**24  # pictures that figures are of, and numbers in all of them
+JUDGED, JUDGED_NUMBERS = 512, 2**24  # pictures that figures are of, and numbers in all of them
 PAIRED = ("source", "result", "target")
 THERE_AND_BACK = (("a", "a to b", "and back to a"), ("b", "b to a", "and back to b"))
 
@@ -45,8 +45,7 @@ class Translations:
         self._last: tuple[Translator, Tensor] | None = None
 
     def _chosen(self, store: Store) -> np.ndarray:
-        count = max(self.rows * self.columns, min(JUDGED, JUDGED_NUMBERS // math.prod(store.shape)))
-        return np.random.Generator(np.random.Philox(key=self.seed)).permutation(len(store))[:count]
+        return np.random.Generator(np.random.Philox(key=self.seed)).permutation(len(store))[: judged_of(self.store)]
 
     @cached_property
     def _wanted(self) -> Tensor:
@@ -62,7 +61,7 @@ class Translations:
     def _translated(self, model: Translator) -> Tensor:
         """What the model makes of the given pictures, once a model."""
         if self._last is None or self._last[0] is not model:
-            self._last = (model, model.translated(self._given))
+            self._last = (model, translated(model, self._given))
         return self._last[1]
 
     def write_real(self) -> None:
@@ -86,15 +85,20 @@ class Translations:
         """How near made pictures are to wanted ones, beside how near the sources are; or those that come back."""
         if not self.sources.paired:
             there = self._translated(model)
-            back = {"a ": (model.translated(there, "b-to-a"), self._given), "b ": self._back_to_b(model)}
+            back = {"a ": (translated(model, there, "b-to-a"), self._given), "b ": self._back_to_b(model)}
             return {f"{side}there and back {name}": value for side, two in back.items() for name, value in _near(*two)}
         sides = {"": self._translated(model)}
         if (source := like(self._given, self._wanted)) is not None:
             sides["source "] = source
-        return {side + name: value for side, made in sides.items() for name, value in _near(made, self._wanted)}
+        figures = {side + name: value for side, made in sides.items() for name, value in _near(made, self._wanted)}
+        if self.sources.degradation is not None and self.sources.degradation.keeps:
+            holes = (self._given[:, -1:] > 0).expand_as(self._wanted)
+            off = {side: (made - self._wanted)[holes].abs().mean() for side, made in sides.items()}
+            figures |= {f"{side}hole L1": float(value) for side, value in off.items()}
+        return figures
 
     def _back_to_b(self, model: Translator) -> tuple[Tensor, Tensor]:
-        return model.translated(model.translated(self._wanted, "b-to-a"), "a-to-b"), self._wanted
+        return translated(model, translated(model, self._wanted, "b-to-a"), "a-to-b"), self._wanted
 
     def by_class(self, game: Game, samples: np.ndarray) -> dict[str, dict[str, float]]:
         """None: pictures have no classes here."""
@@ -106,10 +110,10 @@ class Translations:
             bands = [(PAIRED, (self._given, self._translated(model), self._wanted))]
         else:
             there, here = self._translated(model)[: self.columns], self._wanted[: self.columns]
-            across = model.translated(here, "b-to-a")
+            across = translated(model, here, "b-to-a")
             bands = [
-                (THERE_AND_BACK[0], (self._given, there, model.translated(there, "b-to-a"))),
-                (THERE_AND_BACK[1], (here, across, model.translated(across, "a-to-b"))),
+                (THERE_AND_BACK[0], (self._given, there, translated(model, there, "b-to-a"))),
+                (THERE_AND_BACK[1], (here, across, translated(model, across, "a-to-b"))),
             ]
         rows: list[Tensor] = []
         labels: list[str] = []
@@ -122,6 +126,18 @@ class Translations:
 
     def _pixels(self, images: Tensor) -> np.ndarray:
         return to_pixels(images, self.store.low, self.store.high, self.store.dtype)
+
+
+def judged_of(store: Store) -> int:
+    """Of how many pictures of a store figures are: enough for a report, and no more than memory should hold."""
+    rows, columns = grid_shape(store.shape)
+    return min(len(store), max(rows * columns, min(JUDGED, JUDGED_NUMBERS // math.prod(store.shape))))
+
+
+def translated(model: Translator, pictures: Tensor, direction: str | None = None) -> Tensor:
+    """What the model makes of pictures in float32, as it will when it is used, whatever the training's precision."""
+    with torch.autocast(model.device.type, enabled=False):
+        return model.translated(pictures, direction)
 
 
 def as_shown(pictures: Tensor, shape: tuple[int, ...]) -> Tensor:
