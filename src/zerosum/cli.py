@@ -127,10 +127,23 @@ def _translate_flags(verbs: Verbs) -> None:
         "--out", required=True, metavar="FOLDER", help="where the results go, under the names of the pictures given"
     )
     translate.add_argument(
-        "--direction", metavar="a-to-b|b-to-a", help="which way, of a run that has two (default: a-to-b)"
+        "--overwrite", action="store_true", help="write over files of those names (default: refuse, and say which)"
     )
     translate.add_argument(
-        "--seed", type=int, metavar="S", help="draw dropout's noise, as in training, from it (default: no noise)"
+        "--direction",
+        metavar="a-to-b|b-to-a",
+        help="which way, of a run between two domains as cyclegan: what it was trained on as --data.a into "
+        "--data.b, or back (default: a-to-b); a run of pairs has one way, and takes no direction",
+    )
+    translate.add_argument(
+        "--seed",
+        type=int,
+        metavar="S",
+        help="let dropout draw, as in training, and S choose what: other seeds, other results of one picture "
+        "(default: no dropout, and one result); only for a network that has dropout, as pix2pix's",
+    )
+    translate.add_argument(
+        "--device", default="cpu", metavar="D", help="cpu, cuda, mps, or auto for the best there is (default: cpu)"
     )
 
 
@@ -272,10 +285,10 @@ def _translate(options: argparse.Namespace, rest: list[str]) -> int:
     from zerosum.errors import DataError
     from zerosum.model import load
     from zerosum.training.display import make_display
-    from zerosum.translate import translate_files
+    from zerosum.translate import translate_files, words_of
     from zerosum.translator import Translator
 
-    model = load(options.run)
+    model = load(options.run, options.device)
     if not isinstance(model, Translator):
         raise UsageError(
             f"{options.run}: this run makes samples of random numbers, and translates no pictures: "
@@ -289,6 +302,7 @@ def _translate(options: argparse.Namespace, rest: list[str]) -> int:
             Path(options.out),
             direction=options.direction,
             seed=options.seed,
+            overwrite=options.overwrite,
             progress=display.loading,
         )
     finally:
@@ -297,6 +311,8 @@ def _translate(options: argparse.Namespace, rest: list[str]) -> int:
         print(f"zerosum: {lost.name}: {lost.reason}", file=sys.stderr)
     pictures = "picture" if outcome.done == 1 else "pictures"
     print(f"{outcome.done:,} {pictures} translated: {options.out}")
+    if outcome.passed_over:
+        print(words_of(outcome.passed_over))
     if outcome.failed:
         print(
             f"zerosum: {len(outcome.failed):,} of {outcome.done + len(outcome.failed):,} could not be translated.",

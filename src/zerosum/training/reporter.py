@@ -89,7 +89,8 @@ class Reporter:
             covariance = np.atleast_2d(np.cov(samples, rowvar=False))
             record["points"] = {"mean": samples.mean(axis=0).tolist(), "covariance": covariance.tolist()}
         record |= self._judged(state, samples)
-        record["health"] = diagnose([*self.history, record]).sentence
+        diversity = self.exhibits.diversity(samples)
+        record["health"] = diagnose([*self.history, record], diversity, certain=state.game.certain)
         self.history.append(record)
         self.folder.append(record)
         self.folder.status("running", record["health"], state.images, state.seconds)
