@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 from zerosum.version import VERSION
 
 __version__ = VERSION
-__all__ = ["__version__", "load", "train"]
+__all__ = ["__version__", "evaluate", "load", "train"]
 
 if TYPE_CHECKING:
+    from zerosum.evaluate import evaluate
     from zerosum.model import load
     from zerosum.train import train
 
@@ -40,6 +41,16 @@ class _Package(ModuleType):
     @train.setter
     def train(self, module: ModuleType) -> None:
         """Keep the function."""
+
+    @property
+    def evaluate(self) -> Any:
+        from zerosum.evaluate import evaluate
+
+        return evaluate
+
+    @evaluate.setter
+    def evaluate(self, module: ModuleType) -> None:
+        """Keep the function, here too."""
 
     @property
     def load(self) -> Any:

@@ -11,10 +11,10 @@ import sys
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 from zerosum.errors import UsageError, ZerosumError
-from zerosum.version import VERSION
+from zerosum.flags import parser
 
 SHORT = (
     "images",
@@ -43,142 +43,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:
         return 0  # whoever read our output has seen enough
-
-
-Verbs: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
-
-
-def parser() -> argparse.ArgumentParser:
-    """All verbs and their flags."""
-    top = argparse.ArgumentParser(prog="zerosum", description="From a folder of images to a working generator.")
-    top.add_argument("--version", action="version", version=f"zerosum {VERSION}")
-    verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB")
-
-    _train_flags(verbs)
-    _sample_flags(verbs)
-    _translate_flags(verbs)
-    report = verbs.add_parser("report", help="write a run's figures and report.html")
-    report.add_argument("run", metavar="RUN")
-
-    recipes = verbs.add_parser("recipes", help="list the recipes, or show one")
-    recipes.add_argument("name", metavar="NAME", nargs="?")
-
-    _data_flags(verbs)
-    return top
-
-
-def _train_flags(verbs: Verbs) -> None:
-    """`zerosum train`; the settings of a recipe are read by `settings_from`."""
-    train = verbs.add_parser(
-        "train",
-        help="train a generator, or go on with a run",
-        description="Train a generator on DATA. The same command again goes on where it stopped.",
-        epilog=_settings_help(arguments_ask_for_help()),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    train.add_argument(
-        "source",
-        metavar="DATA",
-        nargs="?",
-        help="folder of images, archive, .npy/.npz, built-in name (default: the recipe's; mnist-5k)",
-    )
-    train.add_argument(
-        "--recipe", default="quick", metavar="NAME|FILE", help="'zerosum recipes' lists them (default: quick)"
-    )
-    train.add_argument("--out", metavar="RUN", help="the run folder (default: runs/DATA-RECIPE)")
-    train.add_argument("--images", metavar="N", help="end after so many real images shown, as 200k or 2M")
-    train.add_argument("--minutes", metavar="M", help="end after so many minutes of training")
-    train.add_argument("--epochs", metavar="E", help="end after so many passes over the data")
-    train.add_argument("--seed", metavar="S", help="everything random follows from it (default: 0)")
-    train.add_argument("--ensemble", metavar="N", help="train N runs, of the seeds S, S + 1 …, as one (default: 1)")
-    train.add_argument("--device", metavar="D", help="cpu, cuda, mps (default: the best there is)")
-
-
-def _sample_flags(verbs: Verbs) -> None:
-    """`zerosum sample`."""
-    sample = verbs.add_parser("sample", help="draw from a trained generator")
-    sample.add_argument("run", metavar="RUN", help="a run folder, an ensemble's, or a model folder")
-    sample.add_argument("--count", type=int, default=16, metavar="N", help="how many (default: 16)")
-    sample.add_argument("--seed", type=int, default=0, metavar="S", help="which ones (default: 0)")
-    sample.add_argument(
-        "--truncation",
-        type=float,
-        default=1.0,
-        metavar="PSI",
-        help="below 1: safer and more alike (default: 1)",
-    )
-    sample.add_argument(
-        "--code", type=int, metavar="K", help="value of the first categorical code, from 0 (default: as drawn)"
-    )
-    sample.add_argument(
-        "--label", metavar="K", help="class of the samples: its name, or else its number from 0 (default: as drawn)"
-    )
-    sample.add_argument(
-        "--out", metavar="FILE|FOLDER", help="an image file: one sheet; .npy: an array; a folder: a file each"
-    )
-
-
-def _translate_flags(verbs: Verbs) -> None:
-    """`zerosum translate`."""
-    translate = verbs.add_parser("translate", help="make pictures of pictures, with an image-to-image run")
-    translate.add_argument("run", metavar="RUN", help="a run folder, or a model folder")
-    translate.add_argument("source", metavar="IMAGE|FOLDER", help="a picture of any size, or a folder of them")
-    translate.add_argument(
-        "--out", required=True, metavar="FOLDER", help="where the results go, under the names of the pictures given"
-    )
-    translate.add_argument(
-        "--overwrite", action="store_true", help="write over files of those names (default: refuse, and say which)"
-    )
-    translate.add_argument(
-        "--direction",
-        metavar="a-to-b|b-to-a",
-        help="which way, of a run between two domains as cyclegan: what it was trained on as --data.a into "
-        "--data.b, or back (default: a-to-b); a run of pairs has one way, and takes no direction",
-    )
-    translate.add_argument(
-        "--seed",
-        type=int,
-        metavar="S",
-        help="let dropout draw, as in training, and S choose what: other seeds, other results of one picture "
-        "(default: no dropout, and one result); only for a network that has dropout, as pix2pix's",
-    )
-    translate.add_argument(
-        "--device", default="cpu", metavar="D", help="cpu, cuda, mps, or auto for the best there is (default: cpu)"
-    )
-
-
-def _data_flags(verbs: Verbs) -> None:
-    """`zerosum data`."""
-    data = verbs.add_parser(
-        "data",
-        help="look at data without training",
-        epilog="The --data.KEY flags of 'zerosum train' that say how data are read work here too.",
-    )
-    data.add_argument("source", metavar="DATA")
-    data.add_argument("--out", metavar="FILE", help="where the contact sheet goes (default: NAME-contact-sheet.png)")
-    for key in ("size", "fit", "channels", "include", "root", "labels", "max-rejected"):
-        data.add_argument(
-            f"--data.{key}",
-            f"--data.{key.replace('-', '_')}",
-            dest=key.replace("-", "_"),
-            metavar=key.upper(),
-        )
-
-
-def arguments_ask_for_help() -> bool:
-    """Whether this process was asked for a help page: only then are the settings gathered for it."""
-    return "-h" in sys.argv or "--help" in sys.argv
-
-
-def _settings_help(wanted: bool) -> str:
-    if not wanted:
-        return ""
-    from zerosum.settings import describe_keys
-
-    rows = describe_keys()
-    width = max(len(key) for key, _, _ in rows) + 2
-    lines = [f"  --{key:<{width}}{text}{f' (default: {default})' if default else ''}" for key, default, text in rows]
-    return "every setting of a recipe is a flag too (a recipe's own value is the default):\n" + "\n".join(lines)
 
 
 def _train(options: argparse.Namespace, rest: list[str]) -> int:
@@ -321,6 +185,33 @@ def _translate(options: argparse.Namespace, rest: list[str]) -> int:
     return DataError.exit_code if outcome.failed else 0
 
 
+def _evaluate(options: argparse.Namespace, rest: list[str]) -> int:
+    metrics = None
+    if options.metrics is not None:
+        metrics = [name.strip() for name in options.metrics.split(",") if name.strip()]
+    from rich.console import Console
+
+    from zerosum.evaluate import evaluate
+    from zerosum.training.display import make_display
+
+    outcome = evaluate(
+        options.first,
+        options.second,
+        metrics=metrics,
+        features=options.features,
+        count=options.count,
+        seed=options.seed,
+        out=options.out,
+        device=options.device,
+        display=make_display(Console()),
+    )
+    print(outcome.evaluation.words())
+    for path in (outcome.file, *outcome.pictures):
+        if path is not None:
+            print(path)
+    return 0
+
+
 def _report(options: argparse.Namespace, rest: list[str]) -> int:
     from zerosum.report import write_report
 
@@ -378,6 +269,7 @@ VERBS = {
     "train": _train,
     "sample": _sample,
     "translate": _translate,
+    "evaluate": _evaluate,
     "report": _report,
     "recipes": _recipes,
     "data": _data,
