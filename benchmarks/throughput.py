@@ -32,7 +32,8 @@ from zerosum.data import open_data
 from zerosum.games import Randomness
 from zerosum.making import make_game
 from zerosum.networks import is_convolutional
-from zerosum.run import Material, make_reporter
+from zerosum.material import Material
+from zerosum.run import make_reporter
 from zerosum.settings import make_config
 from zerosum.training.display import PlainDisplay
 from zerosum.training.engine import Engine
@@ -66,7 +67,7 @@ class OwnRun:
         self.plan = make_plan(config, self.store, torch.device("cpu"))
         self.engine = Engine(make_state(config, game), self.plan)
         display = PlainDisplay(Console(file=io.StringIO()))
-        material = Material(self.store, torch.device("cpu"))
+        material = Material(self.store, torch.device("cpu"), self.store.digest)
         self.reporter = make_reporter(self.folder, config, material, game, [], display, self.plan)
         self.reporter.begin(self.engine.state)
 

@@ -24,7 +24,7 @@ def equal(one: Manifold, other: Manifold) -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(
-    count=st.integers(8, 60), others=st.integers(8, 60), size=st.integers(1, 9), k=st.integers(1, 7),
+    count=st.integers(9, 60), others=st.integers(9, 60), size=st.integers(1, 9), k=st.integers(1, 7),
     shift=st.sampled_from([0.0, 0.3, 1.0, 20.0]), spread=st.sampled_from([0.2, 1.0, 3.0]), seed=st.integers(0, 999),
     at_once=st.sampled_from([1, 40, 2**20]),
 )  # fmt: skip

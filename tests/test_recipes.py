@@ -124,7 +124,8 @@ def judge_records(name: str, run: Run) -> None:
         assert {"D(x)", "D(G(z)) before"} <= set(last["outputs"])
         assert (run.path / "figures" / "outputs.png").exists()
     if config.game.kind == "paired":
-        assert set(last["figures"]) == {f"{side}{unit}" for side in ("", "source ") for unit in ("PSNR", "SSIM", "L1")}
+        units = ("PSNR", "SSIM", "L1", *(["hole L1"] if name == "inpainting" else []))
+        assert set(last["figures"]) == {f"{side}{unit}" for side in ("", "source ") for unit in units}
     if config.game.kind == "unpaired":
         assert set(last["figures"]) == {
             f"{side} there and back {name}" for side in "ab" for name in ("PSNR", "SSIM", "L1")

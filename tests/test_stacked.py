@@ -184,7 +184,8 @@ def test_which_games_train_stacked(source: str, recipe: str, settings: dict[str,
 def asked(source: str, recipe: str, settings: dict[str, Any]) -> str:
     """`why_not` of eight members."""
     config = make_config(recipe, {"data.source": source, "training.ensemble": 8, "training.compile": False} | settings)
-    material = Material(open_data(source), torch.device("cpu"))
+    store = open_data(source)
+    material = Material(store, torch.device("cpu"), store.digest)
     game = make_game(config, material.store.shape)
     resolve(config, material.store, game, material.device)
     return why_not(config, material, game)
