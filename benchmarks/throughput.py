@@ -31,8 +31,8 @@ from zerosum.assembly import make_plan, make_state, resolve
 from zerosum.data import open_data
 from zerosum.games import Randomness
 from zerosum.making import make_game
-from zerosum.networks import is_convolutional
 from zerosum.material import Material
+from zerosum.networks import is_convolutional
 from zerosum.run import make_reporter
 from zerosum.settings import make_config
 from zerosum.training.display import PlainDisplay
