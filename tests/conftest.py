@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -84,3 +88,13 @@ class Shell:
 def shell(session_cache: Path, tmp_path: Path) -> Shell:
     """`zerosum` in processes, in an empty folder."""
     return Shell(session_cache, tmp_path)
+
+
+def rewrite(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change config.json as someone would who knows how its own check is made."""
+    path = folder / "config.json"
+    about = json.loads(path.read_text())
+    change(about)
+    about.pop("check")
+    about["check"] = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
+    path.write_text(json.dumps(about))

@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 import zerosum
+from conftest import rewrite
 from zerosum.data import to_pixels
 from zerosum.errors import RunError, UsageError
 from zerosum.files import save_tensors
@@ -171,16 +172,6 @@ def test_values_beyond_the_range_are_clipped() -> None:
 def folder(finished_run: Path, tmp_path: Path) -> Path:
     """A copy of a sound model folder."""
     return Path(shutil.copytree(finished_run / "model", tmp_path / "model"))
-
-
-def rewrite(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
-    """Change config.json as someone would who knows how its own check is made."""
-    path = folder / "config.json"
-    about = json.loads(path.read_text())
-    change(about)
-    about.pop("check")
-    about["check"] = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
-    path.write_text(json.dumps(about))
 
 
 def test_a_rewritten_folder_is_sound_if_it_is(folder: Path) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import re
 import subprocess
@@ -20,6 +18,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import zerosum
+from conftest import rewrite
 from translators import Local, model_of, side, translator
 from zerosum.cli import main
 from zerosum.errors import DataError, RunError, UsageError
@@ -538,16 +537,6 @@ def test_a_translator_is_saved_and_loaded_alike(game: str, degrade: str, tmp_pat
     picture = photo(9, 9, channels)
     assert np.array_equal(again.translate(picture), model.translate(picture))
     assert {key: again.config[key] for key in model.config} == model.config
-
-
-def rewrite(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
-    """Change config.json as someone would who knows how its own check is made."""
-    path = folder / "config.json"
-    about = json.loads(path.read_text())
-    change(about)
-    about.pop("check")
-    about["check"] = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
-    path.write_text(json.dumps(about))
 
 
 def plan(about: dict[str, Any]) -> dict[str, Any]:

@@ -78,13 +78,7 @@ def evaluate(
     `DataError` for data that cannot be read, `RunError` for a run that has no model, or is damaged.
     """
     target = _target(Path(first), out)
-    if count is not None and count < 1:
-        raise UsageError(f"--count must be 1 or more, not {count}.")
-    if not 0 <= seed < 2**63 - 1:
-        raise UsageError(f"The seed must be between 0 and 2⁶³ - 2, not {seed}.")
-    if metrics is not None and not metrics:
-        raise UsageError("No metric is named: give some, as --metrics frechet,prdc, or leave --metrics out.")
-    check_names(metrics or ())
+    _check(metrics, count, seed)
     if display is None:
         from rich.console import Console
 
@@ -109,6 +103,17 @@ def evaluate(
     finally:
         display.end()
     return Outcome(found, target, _written(found, target))
+
+
+def _check(metrics: Sequence[str] | None, count: int | None, seed: int) -> None:
+    """Raises `UsageError` for what cannot be, before anything is read."""
+    if count is not None and count < 1:
+        raise UsageError(f"--count must be 1 or more, not {count}.")
+    if not 0 <= seed < 2**63 - 1:
+        raise UsageError(f"The seed must be between 0 and 2⁶³ - 2, not {seed}.")
+    if metrics is not None and not metrics:
+        raise UsageError("No metric is named: give some, as --metrics frechet,prdc, or leave --metrics out.")
+    check_names(metrics or ())
 
 
 def _target(first: Path, out: str | Path | None) -> Path | None:

@@ -19,6 +19,16 @@ if TYPE_CHECKING:
     from PIL.Image import Image as Picture
 
 AT_ONCE = 64
+# The formats that pictures are written in, by a file's ending.
+WRITABLE = {
+    ".png": "PNG",
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".webp": "WEBP",
+    ".bmp": "BMP",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+}
 
 
 class Sampler(ABC):

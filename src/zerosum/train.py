@@ -57,16 +57,7 @@ def train(
     }
     overrides = {key: value for key, value in given.items() if value is not None} | (settings or {})
     asked = make_config(recipe, overrides)
-    if asked.game.kind == "unpaired":
-        if source is not None:
-            raise UsageError(
-                f"DATA ({source}): this game takes two folders of pictures: --data.a FOLDER --data.b FOLDER."
-            )
-        asked.data.source = ""
-    if asked.data.source == DataConfig().source and (asked.data.target or asked.data.side_by_side != "none"):
-        raise UsageError("Pairs need the pictures to start from: zerosum train SOURCES --data.target TARGETS.")
-    for key in ("source", "target", "a", "b"):
-        setattr(asked.data, key, _absolute(getattr(asked.data, key)))
+    _settle_sources(asked, source)
     path = Path(out) if out is not None else _default_path(asked)
     several = asked.training.ensemble > 1 or (path / "members").is_dir()
     if display is None:
@@ -86,6 +77,24 @@ def train(
                 raise
     finally:
         display.end()
+
+
+def _settle_sources(asked: RunConfig, source: str | Path | None) -> None:
+    """Make the paths of the data mean the same in every folder. `source`: the DATA of the command.
+
+    Raises `UsageError` where DATA is not what the game takes, or is missing.
+    """
+    data = asked.data
+    if asked.game.kind == "unpaired":
+        if source is not None:
+            raise UsageError(
+                f"DATA ({source}): this game takes two folders of pictures: --data.a FOLDER --data.b FOLDER."
+            )
+        data.source = ""
+    if data.source == DataConfig().source and (data.target or data.side_by_side != "none"):
+        raise UsageError("Pairs need the pictures to start from: zerosum train SOURCES --data.target TARGETS.")
+    for key in ("source", "target", "a", "b"):
+        setattr(data, key, _absolute(getattr(data, key)))
 
 
 def _absolute(source: str) -> str:

@@ -21,17 +21,9 @@ from zerosum.data.images import Ticker
 from zerosum.data.sources import MAX_FILE_BYTES, FolderSource, Item, Rejected
 from zerosum.errors import DataError, RunError, UsageError
 from zerosum.files import disk_errors, write_whole
+from zerosum.sampler import WRITABLE
 from zerosum.translator import FULL, Translator, Values
 
-WRITTEN = {
-    ".png": "PNG",
-    ".jpg": "JPEG",
-    ".jpeg": "JPEG",
-    ".webp": "WEBP",
-    ".bmp": "BMP",
-    ".tif": "TIFF",
-    ".tiff": "TIFF",
-}
 OPTIONS: dict[str, dict[str, int | bool]] = {"JPEG": {"quality": 95}, "WEBP": {"lossless": True}}
 DEEP = ("PNG", "TIFF")  # formats that hold 16 bits
 PATIENCE = 2.0  # seconds before progress is shown
@@ -133,7 +125,7 @@ def target_names(names: list[str]) -> dict[str, str]:
 
     Where two results would have one name, those renamed keep their old ending too: a.gif beside a.png → a.gif.png.
     """
-    kept = {name for name in names if PurePosixPath(name).suffix.lower() in WRITTEN}
+    kept = {name for name in names if PurePosixPath(name).suffix.lower() in WRITABLE}
     short = {name: str(PurePosixPath(name).with_suffix(".png")) for name in names if name not in kept}
     often = Counter(short.values())
     taken, targets = set(kept), {name: name for name in kept}
@@ -153,7 +145,7 @@ def encode(pixels: Array, values: Values, suffix: str) -> bytes:
     Where the format has no alpha, the picture is laid on white. Raises `Unreadable` where Pillow refuses, as a WebP of
     more than 16383 pixels a side.
     """
-    kind = WRITTEN[suffix.lower()]
+    kind = WRITABLE[suffix.lower()]
     grey = pixels.shape[-1] == 1
     deep = grey and ((values.dtype == "uint16" and kind in DEEP) or (values.dtype == "float32" and kind == "TIFF"))
     if deep:

@@ -13,17 +13,7 @@ from PIL import Image
 
 from zerosum.errors import UsageError
 from zerosum.files import disk_errors, write_json, write_whole
-from zerosum.sampler import Sampler, picture
-
-WRITABLE = {
-    ".png": "PNG",
-    ".jpg": "JPEG",
-    ".jpeg": "JPEG",
-    ".webp": "WEBP",
-    ".bmp": "BMP",
-    ".tif": "TIFF",
-    ".tiff": "TIFF",
-}
+from zerosum.sampler import WRITABLE, Sampler, picture
 
 
 def grid_shape(shape: tuple[int, ...]) -> tuple[int, int]:
