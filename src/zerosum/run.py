@@ -195,15 +195,13 @@ def make_reporter(
     """Who writes the folder of a run with these records so far."""
     store, seed = material.store, config.training.seed
     about = model_config(config, store, game, material.sources)
-    still = Feed(
-        store,
-        Randomness(seed, material.device),
-        flip=False,
-        labelled=material.labelled,
-        sources=material.sources,
-    )
+    randomness = Randomness(seed, material.device)
+    still = Feed(store, randomness, flip=False, labelled=material.labelled, sources=material.sources)
+    held = None
+    if material.held is not None:
+        held = Feed(material.held, randomness, flip=False, sources=material.held_sources)
     shown = make_exhibits(folder, config, material, game)
-    return Reporter(folder, store, material.held, about, shown, still, history, display, plan)
+    return Reporter(folder, store, held, about, shown, still, history, display, plan)
 
 
 def make_exhibits(folder: RunFolder, config: RunConfig, material: Material, game: Game) -> Showing:

@@ -48,7 +48,6 @@ class EncodingGame(Game):
         self.loss, self.latents, self.rules = loss, latents, rules
         self.penalties = Penalties(penalties)
         self.judge = Judge(discriminator, loss, self.penalties)
-        self.certain = not loss.linear
         self.released = ("encoder", "generator")
 
     def sample(self, latent: Tensor, label: Tensor | None = None) -> Tensor:

@@ -66,7 +66,6 @@ class Game(nn.Module):
     turns: tuple[Turn, ...]
     rehearsed: int = 256  # real images on which a release is prepared
     examines: bool = False  # whether `examine` has anything to say
-    certain: bool = True  # whether the discriminator's outputs are probabilities, 1 where it is sure
     released: tuple[str, ...]  # the submodules that are averaged (EMA), looked at in reports, and shipped
 
     def parameters_of(self, player: str) -> Iterable[nn.Parameter]:

@@ -88,7 +88,6 @@ class Generation(Game):
         self.latents = latents
         self.remedies = remedies or Remedies()
         self.released = ("generator",)
-        self.certain = not loss.linear
         self.mixes = mixes_samples(discriminator)
         self.classification = classification
         self.reads_features = bool(self.remedies.information or self.remedies.feature_matching or classification)

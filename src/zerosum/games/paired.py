@@ -65,7 +65,6 @@ class Paired(Game):
         self.restoring, self.rules = restoring, rules
         self.penalties = Penalties(penalties)
         self.released = ("generator",)
-        self.certain = not loss.linear
         self._cost = get_cost(restoring.cost)
         self._features = features_of(rules.features, discriminator) if rules.content else None
         self.judge = None if discriminator is None else Judge(discriminator, loss, self.penalties, factor)

@@ -63,7 +63,6 @@ class Unpaired(Game):
         self._replay = dict(replay)  # the same, by their own type
         self.rules = rules
         self.released = ("a_to_b", "b_to_a")
-        self.certain = not loss.linear
         self.judges = {
             domain: Judge(discriminators[domain], loss, self.penalties[domain], factor)  # type: ignore[arg-type]
             for domain in (A, B)

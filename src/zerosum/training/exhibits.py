@@ -34,9 +34,6 @@ class Showing(Protocol):
     def samples(self, model: Any, images: int) -> np.ndarray:
         """Write what the model makes, always of the same; and return it, in the data's form."""
 
-    def diversity(self, samples: np.ndarray) -> float | None:
-        """How much samples differ, as a share of how much real ones do."""
-
     def figures(self, model: Any) -> dict[str, float]:
         """What is measured of the model at every report."""
 
@@ -81,7 +78,6 @@ class Exhibits:
                 picks = np.concatenate(list(of_each))
             self.labels = torch.from_numpy(labels[picks])
         self.real = store.gather(picks).numpy()
-        self._real_spread = spread(self.real)
         self._source, self._corrupted = store if held is None else held, corrupted
         self._last: tuple[Model, Tensor] | None = None
 
@@ -106,10 +102,6 @@ class Exhibits:
             write_grid(path, pixels, self.store.low, self.store.high, self.columns, self.classes)
             self._pictures(model)
         return pixels
-
-    def diversity(self, samples: np.ndarray) -> float | None:
-        """Mean deviation between samples, as a share of that between real ones; None where those are all one."""
-        return spread(samples) / self._real_spread if self._real_spread > 0 else None
 
     @cached_property
     def _clean(self) -> Tensor:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import copy
 import math
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from torch import nn
+import torch
+from torch import Tensor, nn
 
-from zerosum.data import Store
+from zerosum.data import MIXTURES, Store, normalise
 from zerosum.diagnosis import diagnose
-from zerosum.games import Batch, Draw
+from zerosum.evidence import Evidence, Standard, gather, looked_at, standard_of
+from zerosum.games import Batch, Draw, Latents, Randomness
+from zerosum.games.paired import given_of
 from zerosum.model import Model
 from zerosum.training.checkpoint import State, save
 from zerosum.training.display import Display
@@ -24,6 +28,7 @@ from zerosum.training.run_folder import RunFolder
 from zerosum.translator import Translator
 
 JUDGED_AT_ONCE = 1000  # held-out images on which a game is examined
+HEALTH_COST = 0.02  # of the time, that looking at a game's health may take where reports come by the clock
 
 
 class Reporter:
@@ -32,7 +37,7 @@ class Reporter:
     Args:
         folder: the run's, held.
         store: the data.
-        held: data that are kept from training, if any.
+        held: from where real images are taken that are kept from training; None: there are none.
         model_config: what `Model` needs besides the facts of the moment.
         exhibits: what every report shows.
         feed: from where real images are taken to estimate BatchNorm's statistics, in batches of the plan's size.
@@ -45,7 +50,7 @@ class Reporter:
         self,
         folder: RunFolder,
         store: Store,
-        held: Store | None,
+        held: Feed | None,
         model_config: dict[str, Any],
         exhibits: Showing,
         feed: Feed,
@@ -56,8 +61,10 @@ class Reporter:
         self.folder, self.store, self.model_config = folder, store, model_config
         self.exhibits, self.feed = exhibits, feed
         self.history, self.display, self.plan = history, display, plan
-        self._held = None if held is None else Feed(held, feed.randomness, flip=False)
+        self._held = held
         self._released: Model | Translator | None = None
+        self._standard: Standard | None = None
+        self._looked = 0.0  # seconds, at the game's health
 
     def begin(self, state: State) -> None:
         """Before the first step: real samples, and what the untrained generator makes."""
@@ -89,8 +96,9 @@ class Reporter:
             covariance = np.atleast_2d(np.cov(samples, rowvar=False))
             record["points"] = {"mean": samples.mean(axis=0).tolist(), "covariance": covariance.tolist()}
         record |= self._judged(state, samples)
-        diversity = self.exhibits.diversity(samples)
-        record["health"] = diagnose([*self.history, record], diversity, certain=state.game.certain)
+        if self.plan.report_every is not None or self._looked <= HEALTH_COST * state.seconds:
+            record["evidence"] = self._evidence(state).to_record()
+        record["health"] = diagnose([*self.history, record]).sentence
         self.history.append(record)
         self.folder.append(record)
         self.folder.status("running", record["health"], state.images, state.seconds)
@@ -104,6 +112,37 @@ class Reporter:
                 figures |= state.game.examine(self._held.batch(0, min(len(self._held.store), JUDGED_AT_ONCE)))
             classes = self.exhibits.by_class(state.game, samples)
         return {name: table for name, table in (("figures", figures), ("classes", classes)) if table}
+
+    def _evidence(self, state: State) -> Evidence:
+        """What the game's health is judged by: of the same latents and beside the same real samples at every report."""
+        begun, model, shape = time.perf_counter(), self.model(state), self.store.shape
+        count = looked_at(shape, translated=isinstance(model, Translator))
+        real = self.feed.batch(0, min(count, len(self.store)))
+        held = None if self._held is None else self._held.batch(0, min(count, len(self._held.store)))
+        if self._standard is None:
+            self._standard = standard_of(real.images, self._mixture())
+        with self.plan.autocasting():
+            evidence = gather(state.game, self._made_for(model, real), real, held, self._standard)
+        self._looked += time.perf_counter() - begun
+        return evidence
+
+    def _made_for(self, model: Model | Translator, real: Batch) -> Tensor:
+        """As many samples as real ones, of their labels, or of what stands beside them."""
+        if isinstance(model, Translator):
+            return model.translated(given_of(real))
+        latents = Latents(**model.config["latent"])
+        if latents.of_images:
+            return model.restored(real.images)
+        drawn = latents.rows(Randomness(self.feed.randomness.seed, keep=2), "health", 0, len(real.images))
+        return model.generate(drawn, real.labels if model.classes else None)
+
+    def _mixture(self) -> tuple[np.ndarray, float] | None:
+        """Centres and deviation of the mixture that the data are, as the game sees them."""
+        if self.store.name not in MIXTURES:
+            return None
+        (centres, sigma), low, high = MIXTURES[self.store.name], self.store.low, self.store.high
+        seen = normalise(torch.from_numpy(centres.astype(np.float32)), low, high)
+        return seen.numpy(), sigma / ((high - low) / 2)
 
     def checkpoint(self, state: State) -> None:
         """Save the state, and release the model as it is now."""

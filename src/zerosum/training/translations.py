@@ -13,7 +13,7 @@ from torch import Tensor
 from zerosum.data import Store, normalise, to_pixels
 from zerosum.games import Game
 from zerosum.metrics import psnr, ssim
-from zerosum.training.samples import grid_shape, spread, write_grid, write_rows
+from zerosum.training.samples import grid_shape, write_grid, write_rows
 from zerosum.training.sources import Sources
 from zerosum.translator import Translator
 
@@ -41,7 +41,6 @@ class Translations:
         # What is shown comes first of what is judged.
         self._picks = self._chosen(store)
         self.real = store.gather(self._picks[: self.rows * self.columns]).numpy()
-        self._real_spread = spread(self.real)
         self._last: tuple[Translator, Tensor] | None = None
 
     def _chosen(self, store: Store) -> np.ndarray:
@@ -76,10 +75,6 @@ class Translations:
         write_grid(path, shown, self.store.low, self.store.high, self.columns, ())
         self._write_translations(model)
         return shown
-
-    def diversity(self, samples: np.ndarray) -> float | None:
-        """Mean deviation between made pictures, as a share of that between wanted ones; None where those are one."""
-        return spread(samples) / self._real_spread if self._real_spread > 0 else None
 
     def figures(self, model: Translator) -> dict[str, float]:
         """How near made pictures are to wanted ones, beside how near the sources are; or those that come back."""
