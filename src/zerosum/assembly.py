@@ -170,6 +170,7 @@ def make_plan(config: RunConfig, store: Store, device: torch.device) -> Plan:
         seconds=None if training.minutes is None else training.minutes * 60,
         report_every=every(training.report_every),
         checkpoint_every=every(training.checkpoint_every),
+        evaluate_every=config.evaluation.every,
         compiled=training.compile is True,
         autocast=torch.bfloat16 if training.precision == "bf16" else None,
         device=device,

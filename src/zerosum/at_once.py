@@ -43,6 +43,8 @@ def why_not(config: RunConfig, material: Material, game: Game) -> str:
         "they are fewer than four": config.training.ensemble < FEWEST,
         "it was measured on the CPU alone": material.device.type != "cpu",
         "their turns are compiled": plan.compiled,
+        "they are judged in training": config.evaluation.every is not None,
+        "each may go back by itself": config.training.on_collapse != "continue",
         "they end by the clock": plan.images is None,
         "their networks are large enough by themselves": is_convolutional(game) or work > MOST_WORK,
         "micro-batches are not stacked": plan.micro_batch != plan.batch,

@@ -16,14 +16,14 @@ from typing import Any
 from zerosum.errors import UsageError, ZerosumError
 from zerosum.flags import parser
 
-SHORT = (
-    "images",
-    "minutes",
-    "epochs",
-    "seed",
-    "ensemble",
-    "device",
-)  # flags of [training] that need no section before them
+SHORT = {  # flags of `train` that need no section before them
+    **{
+        name: f"training.{name}"
+        for name in ("images", "minutes", "epochs", "seed", "ensemble", "device", "on_collapse")
+    },
+    "evaluate_every": "evaluation.every",
+    **{name: f"evaluation.{name}" for name in ("metrics", "best", "patience")},
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -52,7 +52,8 @@ def _train(options: argparse.Namespace, rest: list[str]) -> int:
     from zerosum.train import train
     from zerosum.training.display import make_display
 
-    short = {f"training.{name}": getattr(options, name) for name in SHORT if getattr(options, name) is not None}
+    given = {key: getattr(options, name) for name, key in SHORT.items()}
+    short = {key: value for key, value in given.items() if value is not None}
     run = train(
         options.source,
         recipe=options.recipe,

@@ -31,6 +31,11 @@ def parse_count(value: Any) -> Any:
     return int(scaled)
 
 
+def parse_names(value: Any) -> Any:
+    """`"frechet,prdc"` is `["frechet", "prdc"]`; what is no text passes through."""
+    return [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else value
+
+
 def parse_sides(value: Any) -> Any:
     """`64` and `"64"` are `"64x64"`, as the config of a run that has begun says it; what is no size passes through."""
     match = re.fullmatch(r"\s*([0-9]+)\s*(?:[x×]\s*([0-9]+))?\s*", str(value))
@@ -320,6 +325,9 @@ class TrainingConfig(Section):
     ema_ramp: float = Field(0.1, gt=0, description="the half-life is at most this share of the images shown")
     report_every: CountOrAuto = Field("auto", description="images from report to report; auto: by the clock")
     checkpoint_every: CountOrAuto = Field("auto", description="images from checkpoint to checkpoint; auto: a minute")
+    on_collapse: Literal["continue", "rollback", "stop"] = Field(
+        "continue", description="when samples are alike twice in a row; rollback: to the last healthy checkpoint"
+    )
 
     @model_validator(mode="after")
     def _make_sense(self) -> TrainingConfig:
@@ -329,6 +337,30 @@ class TrainingConfig(Section):
             value = getattr(self, key)
             if isinstance(value, int) and value < (0 if key == "ema" else 1):
                 raise ValueError(f"{key} cannot be {value}")
+        return self
+
+
+class EvaluationConfig(Section):
+    """How the generator is judged while it trains. Never changes what it learns."""
+
+    every: Annotated[int, Field(gt=0), BeforeValidator(parse_count)] | None = Field(
+        None, description="judge after each so many images, and at the end; nothing: never"
+    )
+    metrics: Annotated[list[str], BeforeValidator(parse_names)] = Field(
+        [], description="what by, as of 'zerosum evaluate' (default: that of evaluation.best, else frechet)"
+    )
+    features: str = Field("auto", description="of images; auto: efficientnet-lite0 where it is installed, else random")
+    count: Count = Field(2_000, ge=2, description="how many samples, and as many real images")
+    best: str = Field("", description="keep the best checkpoint, and model, by this figure: frechet, precision …")
+    patience: int = Field(0, ge=0, description="end after so many evaluations without a new best; 0: never")
+
+    @model_validator(mode="after")
+    def _make_sense(self) -> EvaluationConfig:
+        asked = [key for key in ("metrics", "best", "patience") if getattr(self, key)]
+        if self.every is None and asked:
+            raise ValueError(f"{asked[0]} is of evaluations in training: say how often, --evaluate-every 200k")
+        if self.patience and not self.best:
+            raise ValueError("patience waits for a better figure: say which, as --best frechet")
         return self
 
 
@@ -343,6 +375,7 @@ class RunConfig(Section):
     encoder: PlayerConfig | None = None
     latent: LatentConfig = LatentConfig()
     training: TrainingConfig = TrainingConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
 
     @model_validator(mode="after")
     def _one_end(self) -> RunConfig:
@@ -377,5 +410,8 @@ class RunConfig(Section):
 
 
 ENDS = ("images", "minutes", "epochs")
-# What may change when a run goes on: when it ends and when it reports. None of it touches what is past.
-CHANGEABLE = {*(f"training.{key}" for key in ENDS), "training.report_every", "training.checkpoint_every"}
+# What may change when a run goes on: when it ends, when it reports, how it is judged. None of it touches what is past.
+CHANGEABLE = {
+    *(f"training.{key}" for key in (*ENDS, "report_every", "checkpoint_every", "on_collapse")),
+    *(f"evaluation.{key}" for key in EvaluationConfig.model_fields),
+}

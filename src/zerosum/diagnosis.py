@@ -20,6 +20,7 @@ COLLAPSE, OSCILLATING, DIVERGING = "collapse", "oscillating", "diverging"
 
 ALIKE = 0.9  # share of samples with a near-duplicate from which all of them count as one
 CONSTANT = 1e-3  # spread below that of networks that hear their latents: untrained ones began at 0.006 and more
+KINDS = 0.1  # share of the different kinds of real samples, from which samples differ by more than noise
 GROWN = 100.0  # times its own median, from which a norm or a loss is diverging
 HUGE = 1e5  # a gradient's norm, from the first; games that went well stayed below 3e3
 LASTING, FEW = 3, 5  # reports in which a discriminator is sure, and in which few modes are reached
@@ -80,9 +81,9 @@ def _collapse(records: Records, seen: Seen) -> str | None:
 
     Before it has learnt anything a generator may make much the same of all latents, in every healthy run, and how long
     that takes has nothing to do with the count of images shown. So samples that are alike are a collapse if they have
-    differed before, and were no farther from real ones then (those that differ by noise alone come nearer first); if
-    they are one to the last digit, which no network that hears its latents makes of them; or if they stay alike for
-    reports and do not spread.
+    differed before, by more than the noise that they begin with, and were no farther from real ones then; if they are
+    one to the last digit, which no network that hears its latents makes of them; or if they stay alike for reports and
+    do not spread.
     """
     seen = [each for each in seen if each.finite]
     if not seen:
@@ -90,7 +91,10 @@ def _collapse(records: Records, seen: Seen) -> str | None:
     now, last, remedy = seen[-1], seen[-LAST:], _against_collapse(records)
     near = [each for each in seen[:-1] if each.apart < 1.05 * now.apart]
     if _alike(now):
-        lost = any(each.twins < ALIKE / 2 and each.spread > 2 * now.spread for each in near)
+        lost = any(
+            each.twins < ALIKE / 2 and each.spread > 2 * now.spread and each.kinds > KINDS * each.real_kinds
+            for each in near
+        )
         stuck = all(_alike(each) and each.spread < 0.1 for each in last) and now.spread < 1.5 * last[0].spread
         if now.spread < CONSTANT or lost or (stuck and len(last) == LAST):
             return (
@@ -103,7 +107,7 @@ def _collapse(records: Records, seen: Seen) -> str | None:
             f"three standard deviations); {remedy}"
         )
     most = max((each.kinds for each in near), default=0.0)
-    if not now.modes and now.kinds < 0.1 * now.real_kinds and most > 0.3 * now.real_kinds:
+    if not now.modes and now.kinds < KINDS * now.real_kinds and most > 3 * KINDS * now.real_kinds:
         return (
             f"{now.samples} samples amount to {now.kinds:.1f} different ones, as many real ones to "
             f"{now.real_kinds:.1f}, and the samples to {most:.1f} before; {remedy}"

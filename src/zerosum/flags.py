@@ -56,6 +56,16 @@ def _train_flags(verbs: Verbs) -> None:
     train.add_argument("--seed", metavar="S", help="everything random follows from it (default: 0)")
     train.add_argument("--ensemble", metavar="N", help="train N runs, of the seeds S, S + 1 …, as one (default: 1)")
     train.add_argument("--device", metavar="D", help="cpu, cuda, mps (default: the best there is)")
+    train.add_argument("--evaluate-every", metavar="N", help="judge the generator after each so many images, as 200k")
+    train.add_argument("--metrics", metavar="A,B", help="what by, as of 'zerosum evaluate' (default: frechet)")
+    train.add_argument("--best", metavar="FIGURE", help="keep the best model by this figure, in RUN/best")
+    train.add_argument("--patience", metavar="N", help="end after N evaluations without a new best (default: never)")
+    train.add_argument(
+        "--on-collapse",
+        metavar="continue|rollback|stop",
+        help="when samples are alike in two reports in a row; rollback: back to the last healthy checkpoint and on by "
+        "other chance, three times at most (default: continue)",
+    )
 
 
 def _sample_flags(verbs: Verbs) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +16,13 @@ from zerosum.assembly import make_plan, make_state, model_config, resolve
 from zerosum.config import CHANGEABLE, ENDS, TRANSLATIONS, RunConfig
 from zerosum.data import GAUSSIAN_COVARIANCE, GAUSSIAN_MEAN
 from zerosum.errors import DivergedError, RunError, UsageError, ZerosumError
+from zerosum.evaluation import side_of_store
 from zerosum.files import write_json, write_whole
 from zerosum.games import Game, Randomness
 from zerosum.games.randomness import number_of
 from zerosum.making import make_game
 from zerosum.material import Material, open_material
+from zerosum.metrics.extractors import best_installed, extractor
 from zerosum.model import Ensemble, Model, load
 from zerosum.networks import is_convolutional
 from zerosum.players import latents_of
@@ -32,6 +35,8 @@ from zerosum.training.display import Display
 from zerosum.training.engine import Engine
 from zerosum.training.exhibits import Exhibits, Showing
 from zerosum.training.feed import Feed
+from zerosum.training.halt import MOST
+from zerosum.training.judging import Judging, Rules
 from zerosum.training.loop import Interrupts, play_on
 from zerosum.training.memory import keep_buffers
 from zerosum.training.plan import Plan
@@ -64,13 +69,19 @@ class Training:
     folder: RunFolder
     state: State
     plan: Plan
-    feed: Feed
+    feeds: Callable[[int], Feed]  # by how often the run went back
     reporter: Reporter
+
+    @property
+    def feed(self) -> Feed:
+        """What it trains on now."""
+        return self.feeds(len(self.state.rollbacks))
 
     @property
     def done(self) -> bool:
         """Whether its end has come."""
-        return self.plan.progress(self.state.images, self.state.seconds) >= 1
+        ended = self.plan.progress(self.state.images, self.state.seconds) >= 1
+        return ended or self.reporter.out_of_patience is not None
 
 
 def train_run(folder: RunFolder, config: RunConfig, display: Display) -> Run:
@@ -96,9 +107,11 @@ def train_run(folder: RunFolder, config: RunConfig, display: Display) -> Run:
     use = f"more samples    zerosum sample {folder.path} --count 16"
     if config.game.kind in TRANSLATIONS:
         use = f"your pictures   zerosum translate {folder.path} PICTURE|FOLDER --out FOLDER"
+    best = training.reporter.best_so_far
     display.note(
         f"Done: {run.images:,} images in {run.seconds / 60:.1f} minutes.\n"
         f"  newest samples  {newest}\n"
+        f"{f'  best model      {folder.best}: {best}' + chr(10) if best else ''}"
         f"  everything      {page}\n"
         f"  {use}"
     )
@@ -122,10 +135,10 @@ def settle(folder: HeldFolder, asked: RunConfig) -> RunConfig:
             "To train with these settings: give another folder with --out."
         )
     for key in CHANGEABLE:
-        name = key.removeprefix("training.")
-        value = getattr(asked.training, name)
+        section, name = key.split(".")
+        value = getattr(getattr(asked, section), name)
         if name in ENDS or value != "auto":
-            setattr(saved.training, name, value)
+            setattr(getattr(saved, section), name, value)
     for name in ("size", "channels"):  # asked as before, the data are opened as before: already decoded
         if getattr(asked.data, name) == "auto":
             setattr(saved.data, name, "auto")
@@ -173,14 +186,40 @@ def make_training(folder: RunFolder, config: RunConfig, material: Material, game
     elif not fresh:
         display.note(f"{folder.path} has no checkpoint yet: beginning anew.")
     history = folder.rewind(state.images)
-    write_facts(folder, config, material, game)
     plan = make_plan(config, store, device)
     seed = config.training.seed
-    feed = Feed(
-        store, Randomness(seed, device), flip=config.data.flip, labelled=material.labelled, sources=material.sources
-    )
+
+    def feed(branch: int) -> Feed:
+        randomness = Randomness(number_of(seed, "branch", branch) if branch else seed, device)
+        return Feed(store, randomness, flip=config.data.flip, labelled=material.labelled, sources=material.sources)
+
     reporter = make_reporter(folder, config, material, game, history, display, plan)
+    if reporter.judging is not None:
+        reporter.judging.check(reporter.model(state))
+    write_facts(folder, config, material, game)
     return Training(folder, state, plan, feed, reporter)
+
+
+def make_judging(config: RunConfig, material: Material, display: Display) -> Judging | None:
+    """Who evaluates the model in training; None where that is not asked for.
+
+    Raises `UsageError` for figures or features that there are not.
+    """
+    asked = config.evaluation
+    if asked.every is None:
+        return None
+    if material.sources is not None:
+        raise UsageError(
+            "A game that translates pictures has figures in every report: leave --evaluate-every out, and judge it "
+            "when it is trained, by 'zerosum evaluate RUN'."
+        )
+    features = None
+    if not material.store.is_points:
+        name = best_installed() if asked.features == "auto" else asked.features
+        features = extractor(name, display.loading)
+    rules = Rules(asked.every, tuple(asked.metrics), asked.count, asked.best, asked.patience)
+    held = None if material.held is None else side_of_store(material.held)
+    return Judging(rules, side_of_store(material.store), held, features, str(material.device), display)
 
 
 def make_reporter(
@@ -201,7 +240,9 @@ def make_reporter(
     if material.held is not None:
         held = Feed(material.held, randomness, flip=False, sources=material.held_sources)
     shown = make_exhibits(folder, config, material, game)
-    return Reporter(folder, store, held, about, shown, still, history, display, plan)
+    judging = make_judging(config, material, display)
+    rule = config.training.on_collapse
+    return Reporter(folder, store, held, about, shown, still, history, display, plan, rule, judging)
 
 
 def make_exhibits(folder: RunFolder, config: RunConfig, material: Material, game: Game) -> Showing:
@@ -220,7 +261,12 @@ def play(training: Training, interrupts: Interrupts) -> Run:
     folder, state, plan, reporter = training.folder, training.state, training.plan, training.reporter
     reporter.begin(state)
     try:
-        play_on(Engine(state, plan), training.feed, plan, reporter, interrupts)
+        halt = play_on(Engine(state, plan), training.feed, plan, reporter, interrupts)
+        while halt is not None and halt.kind == "back":
+            go_back(training, halt.reason)
+            halt = play_on(Engine(state, plan), training.feed, plan, reporter, interrupts)
+        if halt is not None and halt.kind == "fail":
+            raise DivergedError(halt.reason)
     except ZerosumError as error:
         stood = "diverged" if isinstance(error, DivergedError) else "stopped"
         with suppress(RunError):  # the disk that is full for a checkpoint may be full for this too
@@ -228,10 +274,35 @@ def play(training: Training, interrupts: Interrupts) -> Run:
         raise
     reporter.display.end()
     if interrupts.number is None:
-        folder.status("done", "the end that was asked for", state.images, state.seconds)
+        reason = "the end that was asked for" if halt is None else halt.reason
+        folder.status("done", reason, state.images, state.seconds)
     else:
         folder.status("stopped", f"stopped by signal {interrupts.number}, saved", state.images, state.seconds)
     return Run(folder.path, state.images, interrupts.number, state.seconds)
+
+
+def go_back(training: Training, why: str) -> None:
+    """To the last healthy checkpoint, from where other random numbers lead on. The time that was spent stays spent.
+
+    A kill in the middle leaves the run where it was, or there: in both cases it goes on as without the kill, if it
+    reports by images. Raises `RunError` where no healthy checkpoint is left.
+    """
+    folder, state, reporter = training.folder, training.state, training.reporter
+    path = checkpoint.last_healthy(folder.checkpoints)
+    if path is None:
+        raise RunError(
+            f"{folder.checkpoints} holds no healthy checkpoint to go back to. Start anew with another --out."
+        )
+    before, seconds = state.images, state.seconds
+    tensors, about = checkpoint.read(path)
+    step = {"from": before, "to": about["images"], "why": why}
+    state.load(tensors, about["images"], seconds, [*about["rollbacks"], step])
+    for newer in reversed([each for each in checkpoint.existing(folder.checkpoints) if each.name > path.name]):
+        checkpoint.drop(newer)
+    reporter.go_back(folder.rewind(state.images))
+    checkpoint.write(path, state)
+    count = len(state.rollbacks)
+    reporter.display.note(f"Back from image {before:,} to {state.images:,}, {count} of {MOST} times: {why}")
 
 
 def _already_done(training: Training, display: Display) -> Run:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from zerosum.errors import RunError
-from zerosum.files import disk_errors, load_tensors, save_tensors, write_folder
+from zerosum.files import disk_errors, load_tensors, read_about, save_tensors, write_folder
 from zerosum.games import Game
 from zerosum.training.ema import Ema
 from zerosum.training.optim import Player
@@ -29,6 +31,7 @@ class State:
     ema: Ema | None
     images: int = 0  # real images shown to the discriminator
     seconds: float = 0.0  # of training, over all the times the run was started
+    rollbacks: list[dict[str, Any]] = field(default_factory=list)  # from and to which image, and why; see training.halt
 
     def tensors(self) -> dict[str, Tensor]:
         """Networks with buffers, the average, optimizer moments."""
@@ -40,7 +43,9 @@ class State:
         return named
 
     @torch.no_grad()
-    def load(self, tensors: dict[str, Tensor], images: int, seconds: float) -> None:
+    def load(
+        self, tensors: dict[str, Tensor], images: int, seconds: float, rollbacks: Sequence[dict[str, Any]] = ()
+    ) -> None:
         """Put a checkpoint's content in place. Raises `RunError` where it is not this game's."""
         parts: dict[str, dict[str, Tensor]] = {"game": {}, "ema": {}, "optimizer": {}}
         for name, value in tensors.items():
@@ -65,18 +70,45 @@ class State:
                 player.load(moments)
             except (KeyError, RuntimeError) as error:
                 raise RunError(f"The checkpoint does not hold the moments of the {player.name}: {error}") from error
-        self.images, self.seconds = images, seconds
+        self.images, self.seconds, self.rollbacks = images, seconds, list(rollbacks)
 
 
-def save(folder: Path, state: State) -> Path:
-    """Write `folder/000200000`, whole or not at all, and drop all but the newest two."""
-    path = folder / f"{state.images:09d}"
-    about = {"format": FORMAT, "images": state.images, "seconds": round(state.seconds, 3)}
+def write(path: Path, state: State, *, healthy: bool = True) -> None:
+    """Write the state into the folder `path`, whole or not at all; `healthy`: what the last report said."""
+    about = {
+        "format": FORMAT,
+        "images": state.images,
+        "seconds": round(state.seconds, 3),
+        "healthy": healthy,
+        "rollbacks": state.rollbacks,
+    }
     write_folder(path, lambda inside: save_tensors(inside, "state", state.tensors(), about))
-    with disk_errors(folder):
-        for old in existing(folder)[:-KEPT]:  # it, too, is there whole or under no such name
-            shutil.rmtree(old.rename(old.with_name(f".{old.name}.old")), ignore_errors=True)
+
+
+def save(folder: Path, state: State, *, healthy: bool = True, keep_healthy: bool = False) -> Path:
+    """Write `folder/000200000`, and drop all but the newest two, and the newest healthy one if that is asked for."""
+    path = folder / f"{state.images:09d}"
+    write(path, state, healthy=healthy)
+    spared = last_healthy(folder) if keep_healthy else None
+    for old in existing(folder)[:-KEPT]:
+        if old != spared:
+            drop(old)
     return path
+
+
+def drop(path: Path) -> None:
+    """Delete a checkpoint: it, too, is there whole or under no such name."""
+    with disk_errors(path):
+        shutil.rmtree(path.rename(path.with_name(f".{path.name}.old")), ignore_errors=True)
+
+
+def last_healthy(folder: Path) -> Path | None:
+    """The newest checkpoint from after a healthy report; None where there is none."""
+    for path in reversed(existing(folder)):
+        with suppress(RunError):  # damaged: the one before, then
+            if read_about(path, "state").get("healthy"):
+                return path
+    return None
 
 
 def existing(folder: Path) -> list[Path]:
@@ -94,16 +126,21 @@ def restore(folder: Path, state: State, note: Callable[[str], None]) -> bool:
     paths = existing(folder)
     for path in reversed(paths):
         try:
-            tensors, about = load_tensors(path, "state")
-            images, seconds = int(about["images"]), float(about["seconds"])
+            tensors, about = read(path)
         except RunError as error:
             note(f"Checkpoint {path.name} is not used: {error}")
             continue
-        except (KeyError, TypeError, ValueError):
-            note(f"Checkpoint {path.name} is not used: its state.json is not one that zerosum writes.")
-            continue
-        state.load(tensors, images, seconds)
+        state.load(tensors, about["images"], about["seconds"], about["rollbacks"])
         return True
     if paths:
         raise RunError(f"No checkpoint in {folder} is sound. Start anew with another --out, or delete that folder.")
     return False
+
+
+def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The tensors and the numbers of a checkpoint. Raises `RunError` where it is not sound."""
+    tensors, about = load_tensors(path, "state")
+    kinds: dict[str, type | tuple[type, ...]] = {"images": int, "seconds": (int, float), "rollbacks": list}
+    if not all(isinstance(about.get(key), kind) for key, kind in kinds.items()):
+        raise RunError("its state.json is not one that zerosum writes.")
+    return tensors, about

@@ -84,6 +84,7 @@ def in_words(record: dict[str, Any]) -> str:
     ]
     pieces += [f"{LETTERS.get(name, name)} loss {number(value)}" for name, value in record["losses"].items()]
     pieces += [f"{name} {number(value)}" for name, value in record["outputs"].items()]
+    pieces += [f"{name} {value:.4g}" for name, value in record.get("evaluation", {}).items()]
     return " · ".join([*pieces, record["health"]])
 
 
@@ -140,6 +141,7 @@ class LiveDisplay:
         )
         self._task = self._bar.add_task("starting", total=1.0, facts="")
         self._record: dict[str, Any] | None = None
+        self._judged: dict[str, float] = {}
         self._live = Live(console=console, auto_refresh=False, transient=False)
         self._drawn = 0.0
         self._remaining = Remaining(0)
@@ -173,6 +175,7 @@ class LiveDisplay:
     def report(self, record: dict[str, Any]) -> None:
         """Show the newest figures."""
         self._record = record
+        self._judged = record.get("evaluation", self._judged)
         self._draw(force=True)
 
     def end(self) -> None:
@@ -187,7 +190,11 @@ class LiveDisplay:
         self._drawn = time.monotonic()
         parts: list[Any] = [self._bar]
         if self._record is not None:
-            parts += [self._table(self._record), self._health(self._record["health"])]
+            parts.append(self._table(self._record))
+            if self._judged:
+                figures = (f"{name} {value:.4g}" for name, value in self._judged.items())
+                parts.append(Text(f"judged: {' · '.join(figures)}"))
+            parts.append(self._health(self._record["health"]))
         self._live.update(Group(*parts), refresh=True)
 
     @staticmethod

@@ -11,6 +11,7 @@ from typing import Protocol, Self
 from zerosum.training.checkpoint import State
 from zerosum.training.engine import Engine
 from zerosum.training.feed import Feed
+from zerosum.training.halt import Halt
 from zerosum.training.plan import Plan
 
 FIRST_REPORT = 3.0  # seconds; by the clock, reports come closer at the beginning, when more happens
@@ -27,8 +28,8 @@ class Watcher(Protocol):
     def tick(self, state: State, progress: float) -> None:
         """After each step; must cost nothing."""
 
-    def report(self, state: State, means: dict[str, float], rate: float) -> None:
-        """At each report: the means since the last, and images a second."""
+    def report(self, state: State, means: dict[str, float], rate: float) -> Halt | None:
+        """At each report: the means since the last, and images a second. Says why not to go on, if so."""
 
     def checkpoint(self, state: State) -> None:
         """When everything is to be saved."""
@@ -59,11 +60,11 @@ class Interrupts:
         self.number = number
 
 
-def play_on(engine: Engine, feed: Feed, plan: Plan, watcher: Watcher, interrupts: Interrupts) -> None:
-    """Train until the plan's end or an interrupt; report and save on the way and at the end.
+def play_on(engine: Engine, feed: Feed, plan: Plan, watcher: Watcher, interrupts: Interrupts) -> Halt | None:
+    """Train until the plan's end, an interrupt, or the watcher's word; report and save on the way and at the end.
 
-    Raises `DivergedError` at the report after a loss or gradient became NaN or infinite; nothing was updated since,
-    and nothing is saved.
+    Returns that word. What is to be left, for a checkpoint further back, is not saved. Raises `DivergedError` at the
+    report after a loss or gradient became NaN or infinite; nothing was updated since, and nothing is saved.
     """
     state = engine.state
     started = time.monotonic() - state.seconds
@@ -76,7 +77,9 @@ def play_on(engine: Engine, feed: Feed, plan: Plan, watcher: Watcher, interrupts
         if pace.reports(state) or save:
             engine.stop_if_ill(feed)
             if pace.reports(state):
-                watcher.report(state, engine.records.read(), pace.rate(state))
+                halt = watcher.report(state, engine.records.read(), pace.rate(state))
+                if halt is not None:
+                    return _halted(halt, state, watcher)
                 pace.reported(state, time.monotonic() - started - state.seconds)
             if save:
                 watcher.checkpoint(state)
@@ -85,8 +88,17 @@ def play_on(engine: Engine, feed: Feed, plan: Plan, watcher: Watcher, interrupts
             pace.resume(state)
     engine.stop_if_ill(feed)
     if means := engine.records.read():
-        watcher.report(state, means, pace.rate(state))
+        halt = watcher.report(state, means, pace.rate(state))
+        if halt is not None and interrupts.number is None:
+            return _halted(halt, state, watcher)
     watcher.checkpoint(state)
+    return None
+
+
+def _halted(halt: Halt, state: State, watcher: Watcher) -> Halt:
+    if halt.kind != "back":
+        watcher.checkpoint(state)
+    return halt
 
 
 class Pace:
@@ -100,6 +112,9 @@ class Pace:
 
     def reports(self, state: State) -> bool:
         """Whether a report is due."""
+        every = self.plan.evaluate_every
+        if every is not None and state.images // every > self._reported_images // every:
+            return True
         if self.plan.report_every is not None:
             return state.images // self.plan.report_every > self._reported_images // self.plan.report_every
         gone = state.seconds - self._reported_seconds

@@ -20,6 +20,7 @@ class Plan:
     seconds: float | None
     report_every: int | None = None  # images; None: by the clock
     checkpoint_every: int | None = None  # images; None: a minute
+    evaluate_every: int | None = None  # images, at which there is a report too; None: never
     autocast: torch.dtype | None = None
     compiled: bool = False
     device: torch.device = CPU

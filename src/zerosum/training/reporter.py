@@ -13,16 +13,18 @@ import torch
 from torch import Tensor, nn
 
 from zerosum.data import MIXTURES, Store, normalise
-from zerosum.diagnosis import diagnose
+from zerosum.diagnosis import HEALTHY, diagnose
 from zerosum.evidence import Evidence, Standard, gather, looked_at, standard_of
 from zerosum.games import Batch, Draw, Latents, Randomness
 from zerosum.games.paired import given_of
 from zerosum.model import Model
-from zerosum.training.checkpoint import State, save
+from zerosum.training.checkpoint import State, save, write
 from zerosum.training.display import Display
 from zerosum.training.ema import settling
 from zerosum.training.exhibits import Showing
 from zerosum.training.feed import Feed
+from zerosum.training.halt import Halt, OnCollapse, after_collapse
+from zerosum.training.judging import Judging
 from zerosum.training.plan import Plan
 from zerosum.training.run_folder import RunFolder
 from zerosum.translator import Translator
@@ -44,6 +46,8 @@ class Reporter:
         history: the records so far.
         display: where it is shown.
         plan: how much at a time.
+        on_collapse: what follows from one.
+        judging: judges the model every so many images; None: nobody does.
     """
 
     def __init__(
@@ -57,11 +61,13 @@ class Reporter:
         history: list[dict[str, Any]],
         display: Display,
         plan: Plan,
+        on_collapse: OnCollapse = "continue",
+        judging: Judging | None = None,
     ) -> None:
         self.folder, self.store, self.model_config = folder, store, model_config
         self.exhibits, self.feed = exhibits, feed
         self.history, self.display, self.plan = history, display, plan
-        self._held = held
+        self._held, self.on_collapse, self.judging = held, on_collapse, judging
         self._released: Model | Translator | None = None
         self._standard: Standard | None = None
         self._looked = 0.0  # seconds, at the game's health
@@ -71,6 +77,8 @@ class Reporter:
         self.exhibits.write_real()
         if not self.history and state.images == 0:
             self._samples(state)
+            if self.on_collapse == "rollback":
+                self.checkpoint(state)  # where to go back to, if it collapses at once
         self.folder.status("running", "training", state.images, state.seconds)
         self.display.begin(state.images, state.seconds, self.plan)
 
@@ -78,8 +86,8 @@ class Reporter:
         """Move the progress bar."""
         self.display.tick(state.images, state.seconds, progress)
 
-    def report(self, state: State, means: dict[str, float], rate: float) -> None:
-        """Write one line of records and the samples that belong to it."""
+    def report(self, state: State, means: dict[str, float], rate: float) -> Halt | None:
+        """Write one line of records and the samples that belong to it; what follows for the training."""
         samples = self._samples(state)
         record: dict[str, Any] = {
             "images": state.images,
@@ -99,10 +107,43 @@ class Reporter:
         if self.plan.report_every is not None or self._looked <= HEALTH_COST * state.seconds:
             record["evidence"] = self._evidence(state).to_record()
         record["health"] = diagnose([*self.history, record]).sentence
+        if state.rollbacks:
+            record["rollbacks"] = list(state.rollbacks)
+        record |= self._evaluated(state)
         self.history.append(record)
         self.folder.append(record)
         self.folder.status("running", record["health"], state.images, state.seconds)
         self.display.report(record)
+        return after_collapse(self.history, self.on_collapse, len(state.rollbacks)) or self.out_of_patience
+
+    def go_back(self, history: list[dict[str, Any]]) -> None:
+        """The run is where it was with these records, and nothing of later is true."""
+        self.history, self._released = history, None
+
+    @property
+    def out_of_patience(self) -> Halt | None:
+        """Why there is no more to be hoped for, if so."""
+        return None if self.judging is None else self.judging.out_of_patience(self.history)
+
+    @property
+    def best_so_far(self) -> str:
+        """Which model was judged best, in words; empty where nobody judges."""
+        best = None if self.judging is None or not self.judging.rules.best else self.judging.best(self.history)
+        if self.judging is None or best is None:
+            return ""
+        return f"{self.judging.rules.best} {best[1]:.4g} at image {best[0]:,}"
+
+    def _evaluated(self, state: State) -> dict[str, Any]:
+        """The evaluation that belongs into a record, if it is time for one; the best model is kept."""
+        judging, last = self.judging, self.plan.progress(state.images, state.seconds) >= 1
+        if judging is None or not judging.due(self.history, state.images, last=last):
+            return {}
+        record = {"images": state.images, "evaluation": judging.judge(self.model(state))}
+        best = judging.best([*self.history, record]) if judging.rules.best else None
+        if best is not None and best[0] == state.images:
+            write(self.folder.checkpoints / "best", state)
+            self.model(state).save(self.folder.best)
+        return {"evaluation": record["evaluation"]}
 
     def _judged(self, state: State, samples: np.ndarray) -> dict[str, Any]:
         """Figures of the model and of the game as they are now, whole and by class, where there are any."""
@@ -146,7 +187,8 @@ class Reporter:
 
     def checkpoint(self, state: State) -> None:
         """Save the state, and release the model as it is now."""
-        save(self.folder.checkpoints, state)
+        healthy = not self.history or self.history[-1]["health"] == HEALTHY
+        save(self.folder.checkpoints, state, healthy=healthy, keep_healthy=self.on_collapse == "rollback")
         self.model(state).save(self.folder.path / "model")
 
     def model(self, state: State) -> Model | Translator:

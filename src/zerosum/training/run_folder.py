@@ -87,6 +87,11 @@ class RunFolder(HeldFolder):
         return self.path / "checkpoints"
 
     @property
+    def best(self) -> Path:
+        """The model that was judged best, where that is asked for."""
+        return self.path / "best"
+
+    @property
     def samples(self) -> Path:
         """The folder of the samples of each report."""
         return self.path / "samples"

