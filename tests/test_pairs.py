@@ -19,6 +19,8 @@ from PIL import Image
 from zerosum.data import hold_out_by_name, normalise, open_data, open_domains, open_halves, open_pairs
 from zerosum.data.pairs import stem
 from zerosum.errors import DataError, RunError, UsageError
+from zerosum.material import digest_of
+from zerosum.training.sources import Sources
 
 
 @pytest.fixture(autouse=True)
@@ -165,10 +167,15 @@ def test_each_side_has_its_own_depth_and_channels(tmp_path):
 def test_the_digest_follows_from_both(tmp_path):
     files = {"1.png": 1, "2.png": 2}
     first, other = fill(tmp_path / "a", files), fill(tmp_path / "b", {"1.png": 1, "2.png": 3})
-    digests = [open_pairs(s, t).digest for s in (first, other) for t in (first, other)]
+
+    def digest(sources, targets):
+        pairs = open_pairs(sources, targets)
+        return digest_of(pairs.wanted, Sources(pairs.given))
+
+    digests = [digest(s, t) for s in (first, other) for t in (first, other)]
     assert len({*digests}) == 4
-    assert digests[0] == open_pairs(fill(tmp_path / "copy", files), first).digest
-    assert digests[0] != open_pairs(fill(tmp_path / "turned", {"1.png": 2, "2.png": 1}), first).digest
+    assert digests[0] == digest(fill(tmp_path / "copy", files), first)
+    assert digests[0] != digest(fill(tmp_path / "turned", {"1.png": 2, "2.png": 1}), first)
 
 
 def test_files_without_a_partner_change_nothing(tmp_path):
@@ -187,7 +194,7 @@ def test_files_without_a_partner_change_nothing(tmp_path):
         assert (one.digest, one.low, one.high, one.names) == (other.digest, other.low, other.high, other.names)
     assert after.given.high == 1023  # 60,000 would make it 65,535
     save(tmp_path / "s", "c.png", rng.integers(0, 1000, (8, 8), dtype=np.uint16))
-    assert open_pairs(tmp_path / "s", tmp_path / "t").digest != before.digest
+    assert open_pairs(tmp_path / "s", tmp_path / "t").given.digest != before.given.digest
 
 
 def test_the_digest_of_some_knows_their_labels(tmp_path):

@@ -375,7 +375,9 @@ def test_a_generator_translates_nothing(finished_run: Path, tmp_path: Path, caps
     assert "zerosum sample" in capsys.readouterr().err
 
 
-def test_a_disk_that_is_full_stops(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_is_full_stops(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     write(tmp_path / "in/a.png", photo(5, 5))
 
     def full(_: int) -> None:
@@ -384,6 +386,7 @@ def test_a_disk_that_is_full_stops(run: Path, tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(os, "fsync", full)
     assert main(["translate", str(run), str(tmp_path / "in"), "--out", str(tmp_path / "out")]) == 5
     assert not list((tmp_path / "out").iterdir())
+    assert "give the same command again. What is written by now needs --overwrite then." in capsys.readouterr().err
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="it takes other names")

@@ -247,7 +247,7 @@ def _write(out: Path, target: str, content: bytes) -> None:
     except RunError as error:
         cause = error.__cause__
         if not isinstance(cause, OSError) or cause.errno not in NAMELY:
-            raise
+            raise RunError(f"{error} What is written by now needs --overwrite then.") from cause
         raise Unreadable(f"the result cannot be written as {target}: {cause.strerror}") from error
 
 

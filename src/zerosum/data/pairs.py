@@ -44,11 +44,6 @@ class Pairs:
     def __len__(self) -> int:
         return len(self.wanted)
 
-    @property
-    def digest(self) -> str:
-        """SHA-256 of the pictures of both sides: equal for equal pairs, whatever files are left out."""
-        return hashlib.sha256(f"{self.given.digest} {self.wanted.digest}".encode()).hexdigest()
-
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:

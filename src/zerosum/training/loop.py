@@ -106,6 +106,7 @@ class Pace:
 
     def __init__(self, plan: Plan, state: State) -> None:
         self.plan = plan
+        self._rate, self._resumed_images, self._resumed_seconds = 0.0, state.images, state.seconds
         self.reported(state)
         self.saved(state)
         self.resume(state)
@@ -134,7 +135,9 @@ class Pace:
         return state.seconds - self._saved_seconds >= CHECKPOINT_SECONDS
 
     def rate(self, state: State) -> float:
-        """Images a second since the last report or save."""
+        """Images a second since the last report or save; where there were none, as before that."""
+        if state.images == self._resumed_images:
+            return self._rate
         return (state.images - self._resumed_images) / max(state.seconds - self._resumed_seconds, 1e-9)
 
     def reported(self, state: State, cost: float = 0.0) -> None:
@@ -149,4 +152,5 @@ class Pace:
 
     def resume(self, state: State) -> None:
         """Training goes on now: what came before does not count for the rate."""
+        self._rate = self.rate(state)
         self._resumed_images, self._resumed_seconds = state.images, state.seconds
