@@ -151,13 +151,14 @@ def test_the_protocol_says_how(digits: Store, finished_run: Path) -> None:
     assert isinstance(model, Sampler)
     made, real = side_of_model(model, 3, "run"), side_of_store(digits)
     found = evaluate(made, real, None, extractor("random"), count=120, seed=5)
-    assert set(found.protocol["measures"]) == set(MEASURES) - {"modes", "sliced-wasserstein"}
+    assert set(found.protocol["measures"]) == set(MEASURES) - {"modes", "sliced-wasserstein", "pairs"}
     protocol = found.protocol
     assert protocol["features"] == {"name": "random", "sha256": "", "resize": "none", "width": 256}
     weights = json.loads((finished_run / "model" / "config.json").read_text())["file"]["sha256"]
     assert protocol["made"] == {
         "name": "run",
         "kind": "samples",
+        "part": "",
         "count": 120,
         "of": None,
         "shape": [1, 8, 8],
@@ -185,7 +186,9 @@ def test_the_protocol_says_how(digits: Store, finished_run: Path) -> None:
 def test_only_inceptions_figures_are_called_fid() -> None:
     def words(features: str, count: int) -> str:
         figures = {f"frechet[{features}]": 1.5, f"kernel[{features}]": 0.1, f"recall[{features}]": 0.5}
-        sides = {side: {"name": side, "count": count, "of": None} for side in ("made", "real")}
+        sides = {
+            side: {"name": side, "count": count, "of": None, "kind": "data", "part": ""} for side in ("made", "real")
+        }
         return Evaluation(figures, sides | {"indicative": count < ENOUGH}).words()
 
     assert "FID, frechet[inception]" in words("inception", ENOUGH)
@@ -396,7 +399,7 @@ def test_held_out_images_are_the_reference(finished_run: Path, digits: Store, tm
 
 def test_features_by_default(finished_run: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     module = sys.modules["zerosum.evaluate"]  # the package's attribute of that name is the function
-    monkeypatch.setattr(module, "ITS_PACKAGES", ("no_such_package",))
+    monkeypatch.setattr(module, "best_installed", lambda: "random")
     said: list[str] = []
     display = module.PlainDisplay.__new__(module.PlainDisplay)
     monkeypatch.setattr(display, "note", said.append, raising=False)

@@ -222,3 +222,14 @@ def test_rollbacks_lead_on_by_other_chance_and_survive_a_kill(tmp_path: Path) ->
     assert (tmp_path / "first" / name).read_text() != (whole / name).read_text(), "by other chance, other samples"
     about = sorted(whole.glob("checkpoints/[0-9]*"))[0] / "state.json"
     assert json.loads(about.read_text())["healthy"], "the last healthy one is kept, however old"
+
+
+def test_translators_are_judged_on_the_way_too(tmp_path: Path) -> None:
+    """On what is held out, beside what was wanted: the last figures are those of the last report and of the verb."""
+    settings = SMALL | JUDGED | {"evaluation.metrics": "pairs,frechet", "evaluation.best": "psnr", "data.holdout": 0.05}
+    run = zerosum.train("digits", recipe="inpainting", out=tmp_path / "run", images=1280, settings=settings)
+    last = records_of(run.path)[-1]
+    outcome = zerosum.evaluate(run.path, metrics=("pairs", "frechet"), features="random", count=50)
+    assert last["evaluation"] == pytest.approx(outcome.evaluation.figures, rel=1e-3)
+    assert {"psnr", "l1", "ssim", "frechet[random]"} == last["evaluation"].keys()
+    assert zerosum.load(run.path / "best").config["images"] in (640, 1280)

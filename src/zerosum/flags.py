@@ -126,6 +126,7 @@ MEASURED = """metrics:
   kernel              kernel distance of features (likewise KID)
   prdc                precision, recall, density, coverage
   vendi               how many different samples there are
+  pairs               L1, PSNR and SSIM of translations beside the pictures wanted
   nearest             training images that samples lie near to, as a picture too, and duplicates
   ssim-diversity      how unlike each other samples are, pixel by pixel
   ppl                 perceptual path length of a generator

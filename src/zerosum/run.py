@@ -13,16 +13,15 @@ import numpy as np
 import torch
 
 from zerosum.assembly import make_plan, make_state, model_config, resolve
+from zerosum.comparison import make_judging
 from zerosum.config import CHANGEABLE, ENDS, TRANSLATIONS, RunConfig
 from zerosum.data import GAUSSIAN_COVARIANCE, GAUSSIAN_MEAN
 from zerosum.errors import DivergedError, RunError, UsageError, ZerosumError
-from zerosum.evaluation import side_of_store
 from zerosum.files import write_json, write_whole
 from zerosum.games import Game, Randomness
 from zerosum.games.randomness import number_of
 from zerosum.making import make_game
 from zerosum.material import Material, open_material
-from zerosum.metrics.extractors import best_installed, extractor
 from zerosum.model import Ensemble, Model, load
 from zerosum.networks import is_convolutional
 from zerosum.players import latents_of
@@ -36,7 +35,6 @@ from zerosum.training.engine import Engine
 from zerosum.training.exhibits import Exhibits, Showing
 from zerosum.training.feed import Feed
 from zerosum.training.halt import MOST
-from zerosum.training.judging import Judging, Rules
 from zerosum.training.loop import Interrupts, play_on
 from zerosum.training.memory import keep_buffers
 from zerosum.training.plan import Plan
@@ -198,28 +196,6 @@ def make_training(folder: RunFolder, config: RunConfig, material: Material, game
         reporter.judging.check(reporter.model(state))
     write_facts(folder, config, material, game)
     return Training(folder, state, plan, feed, reporter)
-
-
-def make_judging(config: RunConfig, material: Material, display: Display) -> Judging | None:
-    """Who evaluates the model in training; None where that is not asked for.
-
-    Raises `UsageError` for figures or features that there are not.
-    """
-    asked = config.evaluation
-    if asked.every is None:
-        return None
-    if material.sources is not None:
-        raise UsageError(
-            "A game that translates pictures has figures in every report: leave --evaluate-every out, and judge it "
-            "when it is trained, by 'zerosum evaluate RUN'."
-        )
-    features = None
-    if not material.store.is_points:
-        name = best_installed() if asked.features == "auto" else asked.features
-        features = extractor(name, display.loading)
-    rules = Rules(asked.every, tuple(asked.metrics), asked.count, asked.best, asked.patience)
-    held = None if material.held is None else side_of_store(material.held)
-    return Judging(rules, side_of_store(material.store), held, features, str(material.device), display)
 
 
 def make_reporter(

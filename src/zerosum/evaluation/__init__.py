@@ -5,8 +5,8 @@ evaluate(made, real, ("frechet", "prdc"), extractor("random")).figures
 """
 
 from zerosum.evaluation.measures import MEASURES, Measure, fitting
-from zerosum.evaluation.protocol import ENOUGH, Evaluation, evaluate
-from zerosum.evaluation.sides import Mixture, Side, side_of_model, side_of_store
+from zerosum.evaluation.protocol import ENOUGH, Evaluation, evaluate, meaning, measure_of
+from zerosum.evaluation.sides import Mixture, Side, side_of_model, side_of_store, side_of_translations
 
 __all__ = [
     "ENOUGH",
@@ -17,6 +17,9 @@ __all__ = [
     "Side",
     "evaluate",
     "fitting",
+    "meaning",
+    "measure_of",
     "side_of_model",
     "side_of_store",
+    "side_of_translations",
 ]

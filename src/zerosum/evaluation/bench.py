@@ -25,6 +25,7 @@ class Bench:
         made: what is judged.
         real: what it is compared with.
         held: real images that nobody trained on, if there are any.
+        trained: where copies are looked for, if that is not the real side: what was trained on.
         extractor: of features; None: points are their own.
         count: how many of either side, where it has as many.
         seed: of all that a measure draws.
@@ -41,6 +42,7 @@ class Bench:
     seed: int
     device: torch.device
     progress: Progress | None = None
+    trained: Side | None = None
     notes: list[str] = field(default_factory=list)
 
     @cached_property
@@ -53,9 +55,16 @@ class Bench:
         """Of the real side, (m, width), on the device."""
         return self._features(self.real, 0, self.real.of(self.count))
 
+    @property
+    def searched(self) -> Side:
+        """Where to search for what samples may be copies of."""
+        return self.real if self.trained is None else self.trained
+
     @cached_property
     def searched_features(self) -> Tensor:
-        """Of more of the real side, `real_features` first: where to search for what samples may be copies of."""
+        """Of `searched`; where that is the real side, of more of it, `real_features` first."""
+        if self.trained is not None:
+            return self._features(self.trained, 0, self.trained.of(SEARCHED * self.count))
         rest = self.real.of(SEARCHED * self.count) - len(self.real_features)
         if rest < 1:
             return self.real_features

@@ -53,7 +53,7 @@ def features_of(
     """
     if extractor is None:
         return side.images(first, count)
-    if side.sampler is not None or not side.digest:
+    if side.kind != "data" or not side.digest:
         return torch.cat(list(_extracted(side, extractor, first, count, device, progress)))
     about = _about(side, extractor, first, count, device)
     key = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:32]

@@ -26,7 +26,9 @@ from zerosum.metrics import (
     kernel_distance,
     path_length,
     prdc,
+    psnr,
     sliced_wasserstein,
+    ssim,
     ssim_diversity,
     vendi,
 )
@@ -37,6 +39,7 @@ NEIGHBOUR = 5  # whose distance is the radius of a ball, in precision, recall, d
 SUBSETS, SUBSET = 100, 1000  # of the kernel distance, and how many images each
 PATHS, STEP = 1000, 1e-4  # of the perceptual path length
 PAIRS = 1000  # of images, for their structural similarity, among as many images at most
+AT_ONCE, VALUES = 64, 2**22  # pairs in memory at once, and float32 numbers of either side, at most
 ALIKE = 0.01  # the share of real images that have another within the distance at which samples are duplicates
 
 
@@ -119,12 +122,12 @@ def memory(bench: Bench) -> Found:
     reference = "held-out images" if held is not None else "training images, each to its nearest other"
     settings = {
         "among": len(among),
-        "of": bench.real.count,
+        "of": bench.searched.count,
         "real": reference,
         "duplicates within": within,
         "share of real images within": ALIKE,
     }
-    return Found(figures, settings, {"nearest.png": nearest_picture(bench.made, bench.real, found)})
+    return Found(figures, settings, {"nearest.png": nearest_picture(bench.made, bench.searched, found)})
 
 
 def modes(bench: Bench) -> Found:
@@ -180,6 +183,20 @@ def structure(bench: Bench) -> Found:
     return Found(figures, {"pairs": PAIRS, "images": {name: len(some) for name, some in images.items()}})
 
 
+def likeness(bench: Bench) -> Found:
+    """How far translations are from the pictures wanted of the same rows: means over pairs."""
+    count = min(side.of(bench.count) for side in (bench.made, bench.real))
+    step = max(1, min(AT_ONCE, VALUES // math.prod(bench.made.shape)))
+    ticker, found = Ticker(bench.progress, "pairs", count), dict.fromkeys(("l1", "psnr", "ssim"), 0.0)
+    for first in range(0, count, step):
+        made, wanted = (side.images(first, min(step, count - first)) for side in (bench.made, bench.real))
+        found["l1"] += float((made - wanted).double().abs().flatten(1).mean(1).sum())
+        found["psnr"] += float(psnr(made, wanted).sum())
+        found["ssim"] += float(ssim(made, wanted).sum())
+        ticker.advance(len(made))
+    return Found({name: total / count for name, total in found.items()}, {"pairs": count, "values": "-1 to 1"})
+
+
 def _any(made: Side, real: Side) -> str:
     """Points are their own features; of images, what has 1 or 3 channels has features."""
     channels = sorted({side.shape[0] for side in (made, real) if not side.is_points} - {1, 3})
@@ -206,6 +223,13 @@ def _mixture(made: Side, real: Side) -> str:
 
 def _points(made: Side, real: Side) -> str:
     return "" if made.is_points else "points, and these are images"
+
+
+def _paired(made: Side, real: Side) -> str:
+    """The real side must be what the made one says its pictures should be, row by row."""
+    if not made.wanted or made.wanted != real.digest:
+        return "translations beside the pictures wanted of the same rows"
+    return "" if made.shape == real.shape else "pairs of one size"
 
 
 LESS, MORE = "less is nearer", "more is better, 1 at most"
@@ -245,6 +269,13 @@ MEASURES: dict[str, Measure] = {
         _mixture,
         {"modes": "reached, more is better", "high-quality": "more is better", "reverse-kl": "less is more even"},
         featured=False,
+    ),
+    "pairs": Measure(
+        likeness,
+        _paired,
+        {"l1": LESS, "psnr": "more is nearer, in dB", "ssim": "more is nearer, 1 at most"},
+        featured=False,
+        least=1,
     ),
     "sliced-wasserstein": Measure(distance, _points, {"sliced-wasserstein": LESS}, featured=False),
 }

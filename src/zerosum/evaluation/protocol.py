@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,8 +14,9 @@ import torch
 
 from zerosum.data.images import Progress
 from zerosum.errors import UsageError
-from zerosum.evaluation.bench import Bench
+from zerosum.evaluation.bench import SEARCHED, Bench
 from zerosum.evaluation.measures import MEASURES, Found, chosen, fitting
+from zerosum.evaluation.members import of_members, over_members
 from zerosum.evaluation.sides import Side
 from zerosum.metrics.extractors import Extractor
 from zerosum.version import VERSION
@@ -44,6 +45,7 @@ class Evaluation:
     protocol: dict[str, Any]
     pictures: dict[str, bytes] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    members: dict[str, dict[str, float]] = field(default_factory=dict)
 
     @property
     def indicative(self) -> bool:
@@ -51,20 +53,34 @@ class Evaluation:
         return bool(self.protocol["indicative"])
 
     def content(self) -> dict[str, Any]:
-        """What evaluation.json holds: `figures`, each with what it is, and the `protocol` that they share."""
+        """What evaluation.json holds: `figures`, each with what it is, and the `protocol` that they share; of an
+        ensemble, these are of all as one, and `members` has each figure over the members (None: it has none).
+        """
         figures = {name: {"value": value} | self._about(name) for name, value in self.figures.items()}
-        return {"format": FORMAT, "figures": figures, "protocol": self.protocol}
+        whole = {"format": FORMAT, "figures": figures, "protocol": self.protocol}
+        if not self.members:
+            return whole
+        return whole | {"members": {name: asdict(spread) for name, spread in over_members(self.members).items()}}
 
     def words(self) -> str:
-        """A table of the figures, a line each, and what to think of it."""
+        """A table of the figures, a line each, and what to think of it; of an ensemble, that of its members too."""
         rows = [(self._title(name), f"{value:.6g}", meaning(name)) for name, value in self.figures.items()]
         widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
         lines = [f"{name:<{widths[0]}}  {value:>{widths[1]}}  {text}".rstrip() for name, value, text in rows]
         made, real = self.protocol["made"], self.protocol["real"]
         lines.insert(0, f"{_named_count(made)} against {_named_count(real)}")
+        lines += of_members(self.members) if self.members else []
         if self.indicative:
             lines.append(f"indicative: fewer than {ENOUGH:,} samples; compare with figures of equal counts alone")
         return "\n".join(lines)
+
+    def beside(self, members: Sequence[Evaluation]) -> Evaluation:
+        """The same of an ensemble, with the figures of each of its members, which were measured alike."""
+        sides = [member.protocol["made"] for member in members]
+        figures = {side["name"]: member.figures for side, member in zip(sides, members, strict=True)}
+        seconds = self.protocol["seconds"] + sum(member.protocol["seconds"] for member in members)
+        protocol = self.protocol | {"members": sides, "seconds": round(seconds, 3)}
+        return replace(self, members=figures, protocol=protocol)
 
     def _title(self, name: str) -> str:
         """The name, with the published one before it where it is that."""
@@ -89,6 +105,7 @@ def evaluate(
     count: int | None = None,
     seed: int = 0,
     held: Side | None = None,
+    trained: Side | None = None,
     device: torch.device | str = "cpu",
     progress: Progress | None = None,
 ) -> Evaluation:
@@ -97,11 +114,12 @@ def evaluate(
     Args:
         made: what is judged, a generator's samples or data.
         real: what it is compared with.
-        measures: names of MEASURES; None: those that fit.
+        measures: names of MEASURES; None: those that fit, and for which there are images enough.
         features: what makes features of images; needed unless both sides are points, which are their own.
         count: how many of either side, of which a side of data may have fewer; None: 10,000, or as many as both have.
         seed: of all that measures draw. That of a generator's samples is its side's.
         held: real images that nobody trained on, for what compares with such; None: there are none.
+        trained: what was trained on, where copies are looked for; None: the real side.
         device: where features are made and compared.
         progress: called with (what, done, total) a few times a second while features are made.
 
@@ -110,19 +128,22 @@ def evaluate(
     """
     began, clock = datetime.now(UTC), time.monotonic()
     _check_sides(made, real, features)
-    names = fitting(made, real) if measures is None else chosen(measures, made, real)
     extractor = None if made.is_points else features
     many = count if count is not None else min(made.of(ENOUGH), real.of(ENOUGH))
+    names = fitting(made, real) if measures is None else chosen(measures, made, real)
+    if measures is None:  # what is not asked for is no error
+        names = tuple(name for name in names if _fewest(many, made, real) >= MEASURES[name].least) or names
     _check_count(names, many, made, real)
-    bench = Bench(made, real, held, extractor, many, seed, torch.device(device), progress)
+    bench = Bench(made, real, held, extractor, many, seed, torch.device(device), progress, trained)
     found = {name: MEASURES[name].find(bench) for name in names}
     about = _about_features(made, extractor)
     protocol = {
         "made": _about(made, many),
         "real": _about(real, many),
         "held": None if held is None else _about(held, many),
+        "trained": None if trained is None else _about(trained, SEARCHED * many),
         "features": about,
-        "indicative": min(made.of(many), real.of(many)) < ENOUGH,
+        "indicative": _fewest(many, made, real) < ENOUGH,
         "seed": seed,
         "measures": {name: one.settings for name, one in found.items()},
         "device": str(device),
@@ -146,9 +167,10 @@ def meaning(figure: str) -> str:
 
 
 def _named_count(side: dict[str, Any]) -> str:
-    """`mnist-5k (600 of 4,018)`."""
+    """`mnist-5k (600 of 4,018)`, `facades (translations, held out: 40)`."""
     of = f" of {side['of']:,}" if side["of"] not in (None, side["count"]) else ""
-    return f"{side['name']} ({side['count']:,}{of})"
+    what = ", ".join(words for words in ("translations" * (side["kind"] == "translations"), side["part"]) if words)
+    return f"{side['name']} ({what}{': ' if what else ''}{side['count']:,}{of})"
 
 
 def _named(found: dict[str, Found], features: str) -> dict[str, float]:
@@ -176,6 +198,11 @@ def _check_sides(made: Side, real: Side, features: Extractor | None) -> None:
         )
 
 
+def _fewest(count: int, made: Side, real: Side) -> int:
+    """How many images either side has at least, where so many are asked for."""
+    return min(side.of(count) for side in (made, real))
+
+
 def _check_count(names: Sequence[str], count: int, made: Side, real: Side) -> None:
     """Raises `UsageError` where a measure needs more images than there are."""
     for side in (made, real):
@@ -197,7 +224,8 @@ def _shape(side: Side) -> str:
 def _about(side: Side, count: int) -> dict[str, Any]:
     return {
         "name": side.name,
-        "kind": "data" if side.sampler is None else "samples",
+        "kind": side.kind,
+        "part": side.part,
         "count": side.of(count),
         "of": side.count,
         "shape": list(side.shape),

@@ -1,6 +1,6 @@
-"""The two sides of a comparison: what gives images, or points, by number; a data set, or a generator's samples.
+"""The two sides of a comparison: what gives images, or points, by number; a data set, samples, or translations.
 
-Both give what a file of them would hold: a generator's images are rounded to the depth of its data first. Figures of
+All give what a file of them would hold: what networks make is rounded to the depth of its data first. Figures of
 images that were not rounded are others (Parmar et al. 2022, On aliased resizing, https://arxiv.org/abs/2104.11222).
 """
 
@@ -9,16 +9,19 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from zerosum.data import MIXTURES, Store, normalise, to_pixels
+from zerosum.data import MIXTURES, Degradation, Store, normalise, to_pixels
 from zerosum.errors import RunError, UsageError
 from zerosum.games import Latents
+from zerosum.games.randomness import number_of
 from zerosum.model import Ensemble, Model
 from zerosum.sampler import Sampler
+from zerosum.translator import Translator, scale_of
 
 ORDER = 0  # the seed of the order in which rows of data are taken: the first thousand are the same in every evaluation
 
@@ -43,8 +46,11 @@ class Side:
             own units, on the CPU; the same ones whenever they are asked for.
         shape: (C, H, W) of an image, or (D,) of a point.
         seed: of its order, or of its samples.
-        sampler: what makes the samples; None: it is data.
+        sampler: what makes the samples; None: it has none.
         mixture: where the points come from, if that is known.
+        kind: "data", "samples" or "translations".
+        part: which rows of their data they are, or were made of: "held out", "trained on"; "" where nobody knows.
+        wanted: the digest of the images that these should be, each that of its own number; "" where there are none.
     """
 
     name: str
@@ -55,6 +61,9 @@ class Side:
     seed: int = ORDER
     sampler: Sampler | None = None
     mixture: Mixture | None = None
+    kind: str = "data"
+    part: str = ""
+    wanted: str = ""
 
     @property
     def is_points(self) -> bool:
@@ -70,9 +79,9 @@ class Side:
         return torch.cat([self.images(number, 1) for number in numbers])
 
 
-def side_of_store(store: Store) -> Side:
+def side_of_store(store: Store, part: str = "") -> Side:
     """The rows of a data set, shuffled, in one order for all: files often lie in order of their classes."""
-    shuffled = store.part(np.random.default_rng(ORDER).permutation(len(store)))
+    shuffled = _shuffled(store)
 
     def images(first: int, n: int) -> Tensor:
         rows = shuffled.gather(np.arange(first, first + n))
@@ -80,7 +89,7 @@ def side_of_store(store: Store) -> Side:
 
     built_in = store.summary["kind"] == "points"  # a file of points may have any name
     mixture = Mixture(*MIXTURES[store.name]) if built_in and store.name in MIXTURES else None
-    return Side(store.name, len(store), shuffled.digest, images, store.shape, mixture=mixture)
+    return Side(store.name, len(store), shuffled.digest, images, store.shape, mixture=mixture, part=part)
 
 
 def side_of_model(model: Sampler, seed: int, name: str = "samples") -> Side:
@@ -92,25 +101,84 @@ def side_of_model(model: Sampler, seed: int, name: str = "samples") -> Side:
         raise UsageError(
             f"{name}: this generator is fed with images and makes no samples of its own, which figures could be of."
         )
-    data = model.config["data"]
-    low, high, kind = data["low"], data["high"], np.dtype(data["dtype"])
 
     def images(first: int, n: int) -> Tensor:
         made = model.images(n, first=first, seed=seed)
-        if not bool(made.isfinite().all()):
-            raise RunError(
-                f"{name}: samples {first} to {first + n - 1} of seed {seed} are not finite; it has diverged."
-            )
-        pixels = torch.from_numpy(to_pixels(made, low, high, kind))
-        return pixels if made.ndim == 2 else normalise(pixels, low, high)
+        return _stored(made, model.config["data"], f"{name}: samples {first} to {first + n - 1} of seed {seed}")
 
-    return Side(name, None, _digest(model), images, model.shape, seed, model)
+    return Side(name, None, _digest(model), images, model.shape, seed, model, kind="samples")
 
 
-def _digest(model: Sampler) -> str:
+def side_of_translations(
+    model: Translator,
+    wanted: Store,
+    given: Store | Degradation,
+    seed: int,
+    name: str = "translations",
+    part: str = "",
+) -> Side:
+    """What a translator makes: of paired games all there is, of unpaired ones a to b. It draws nothing at random.
+
+    Args:
+        model: the translator.
+        wanted: pictures that it should make; of an unpaired game, those of domain b.
+        given: pictures that it starts from, row by row those of `wanted` where the game is paired, in an order of
+            their own where it is not; or what makes them of `wanted`.
+        seed: of what is random about a degradation.
+        name: what people call it.
+        part: which rows they are: "held out" or "trained on".
+
+    Its order is that of `side_of_store` of `wanted`: number i belongs to number i there, where the game is paired. Its
+    `images` raise `RunError` where they are not finite, `UsageError` where pictures do not fit the translator.
+    """
+    way, targets = model.way(), _shuffled(wanted)
+    worse = given if isinstance(given, Degradation) else None
+    sources = targets if isinstance(given, Degradation) else _shuffled(given)
+
+    def pictures(first: int, n: int) -> Tensor:
+        rows = normalise(sources.gather(np.arange(first, first + n)), sources.low, sources.high)
+        if worse is None:
+            return rows
+        return worse.apply(rows, [number_of(seed, "evaluate", number) for number in range(first, first + n)])
+
+    def images(first: int, n: int) -> Tensor:
+        made = model.translated(pictures(first, n))
+        return _stored(made, way.wanted, f"{name}: translations {first} to {first + n - 1}")
+
+    height, width = (sources.shape if worse is None else worse.source_shape(sources.shape))[1:]
+    scale = scale_of(model.networks[way.network])
+    return Side(
+        name,
+        len(sources),
+        _digest(model),
+        images,
+        (way.wanted["shape"][0], height * scale, width * scale),
+        seed,
+        kind="translations",
+        part=part,
+        wanted=targets.digest if model.config["game"] == "paired" else "",
+    )
+
+
+def _shuffled(store: Store) -> Store:
+    """The same rows in the order of every evaluation."""
+    return store.part(np.random.default_rng(ORDER).permutation(len(store)))
+
+
+def _stored(made: Tensor, about: dict[str, Any], what: str) -> Tensor:
+    """What a file of data `about` would hold of networks' images. Raises `RunError` where they are not finite."""
+    if not bool(made.isfinite().all()):
+        raise RunError(f"{what} are not finite; it has diverged.")
+    pixels = torch.from_numpy(to_pixels(made, about["low"], about["high"], np.dtype(about["dtype"])))
+    return pixels if made.ndim == 2 else normalise(pixels, about["low"], about["high"])
+
+
+def _digest(model: Sampler | Translator) -> str:
     """The SHA-256 of the file of weights; of an ensemble, that of its members' in their order."""
     members = model.members if isinstance(model, Ensemble) else (model,)
-    digests = [member.config.get("file", {}).get("sha256", "") for member in members if isinstance(member, Model)]
+    digests = [
+        member.config.get("file", {}).get("sha256", "") for member in members if isinstance(member, Model | Translator)
+    ]
     if not all(digests):
         return ""
     return str(digests[0]) if len(digests) == 1 else hashlib.sha256(" ".join(digests).encode()).hexdigest()

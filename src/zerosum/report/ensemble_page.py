@@ -12,7 +12,8 @@ import numpy as np
 from zerosum.report.bands import in_words, number
 from zerosum.report.drawing import Picture, count_text, time_text
 from zerosum.report.ensemble_folder import EnsembleFolder, Member
-from zerosum.report.page import facts, fill, section_of
+from zerosum.report.judged_page import judged_section
+from zerosum.report.page import facts, fill, of_judging, section_of
 from zerosum.report.spread import spread_of
 
 KINDS = {
@@ -21,6 +22,7 @@ KINDS = {
     "outputs": "output",
     "gradients": "gradient norm",
     "figures": "figure",
+    "evaluation": "evaluation",
     "pace": "pace",
     "points": "points'",
 }
@@ -29,12 +31,13 @@ KINDS = {
 def page(folder: EnsembleFolder, drawn: Sequence[Picture]) -> str:
     """The text of `report.html`: pictures, the spread of the last figures, the members with links to their pages."""
     whole, pictures = folder.whole, [section_of(picture) for picture in drawn]
+    judged = judged_section(whole.judged, of_judging(whole, {}))
     first = 1 if whole.data.is_points else 2  # samples before the tables, curves after them
     return fill(
         whole,
         numbers=_numbers(folder),
         reason=_reason(folder),
-        body=[*pictures[:first], _finals(folder), _members(folder), *pictures[first:]],
+        body=[*pictures[:first], *([judged] if judged else []), _finals(folder), _members(folder), *pictures[first:]],
         commands=_commands(folder),
         facts=[(name, value) for name, value in facts(whole) if name != "seed"],
     )

@@ -15,6 +15,10 @@ from importlib.resources import files
 from string import Template
 
 from zerosum.report.drawing import Picture, count_text, time_text
+from zerosum.report.evaluations import FILE as EVALUATIONS
+from zerosum.report.health import FILE as HEALTH
+from zerosum.report.health import rollbacks
+from zerosum.report.judged_page import Judging, judged_section, nearest_of
 from zerosum.report.run_folder import RunFolder
 from zerosum.report.translation import Translation
 
@@ -25,23 +29,45 @@ VERDICTS = {
     "diverged": "Diverged: a loss or a gradient was no longer a number.",
 }
 MOST_FILES = 200
+CURVES = ("health.png", "figures.png", "classes.png", "losses.png")  # how a run was judged stands before these
 HOLES = "holes are transparent pixels, as PNG files can have"
 
 
 def page(folder: RunFolder, drawn: dict[str, Picture]) -> str:
     """The text of `report.html`, with the pictures `drawn` in their order; samples and their animation side by side."""
-    body = [section_of(picture) for picture in drawn.values()]
-    if "progress.webp" in drawn:
-        at = list(drawn).index("progress.webp")
-        body[at - 1 : at + 1] = [f'<div class="pair">{body[at - 1]}{body[at]}</div>']
     return fill(
         folder,
         numbers=key_numbers(folder),
         reason=_reason(folder),
-        body=body,
+        body=_body(folder, drawn),
         commands=commands(folder),
         facts=facts(folder),
     )
+
+
+def _body(folder: RunFolder, drawn: dict[str, Picture]) -> list[str]:
+    """The sections of the pictures in their order, and how the run was judged before the first of the curves."""
+    shown = [file for file in drawn if file != EVALUATIONS]
+    body = [section_of(drawn[file], _backs(folder) if file == HEALTH else "") for file in shown]
+    at = next((place for place, file in enumerate(shown) if file in CURVES), len(shown))
+    body.insert(at, judged_section(folder.judged, of_judging(folder, drawn)))
+    if "progress.webp" in shown:
+        at = shown.index("progress.webp")
+        body[at - 1 : at + 1] = [f'<div class="pair">{body[at - 1]}{body[at]}</div>']
+    return [section for section in body if section]
+
+
+def of_judging(folder: RunFolder, drawn: dict[str, Picture]) -> Judging:
+    """The figures of the section on judging, HTML."""
+    nearest = None if folder.judged is None else nearest_of(folder.judged)
+    curves, near = ("" if picture is None else figure_of(picture) for picture in (drawn.get(EVALUATIONS), nearest))
+    return Judging(curves, near)
+
+
+def _backs(folder: RunFolder) -> str:
+    """A list of the times that the training went back."""
+    items = "".join(f"<li>{escape(words)}</li>" for words in rollbacks(folder))
+    return f"<ul>{items}</ul>" if items else ""
 
 
 def fill(
@@ -195,17 +221,22 @@ def _reason(folder: RunFolder) -> str:
     return " ".join(f"{words[0].upper()}{words[1:]}." for words in sentences if words)
 
 
-def section_of(picture: Picture) -> str:
-    """The picture with its title and what is seen on it."""
+def section_of(picture: Picture, more: str = "") -> str:
+    """The picture with its title and what is seen on it, and `more`, HTML as it stands, below."""
+    return f"<section><h2>{escape(picture.title)}</h2>{figure_of(picture)}{more}</section>"
+
+
+def figure_of(picture: Picture) -> str:
+    """The picture and what is seen on it; where it cannot exist yet, why."""
     title, text = escape(picture.title), escape(picture.text)
     if picture.data is None:
-        return f'<section><h2>{title}</h2><p class="missing">{text}</p></section>'
+        return f'<p class="missing">{text}</p>'
     kind = "webp" if picture.file.endswith(".webp") else "png"
     data = base64.b64encode(picture.data).decode("ascii")
     source = f"data:image/{kind};base64,{data}"
     return (
-        f'<section><h2>{title}</h2><figure><img src="{source}" width="{picture.width}" alt="{title}. {text}">'
-        f"<figcaption>{text}</figcaption></figure></section>"
+        f'<figure><img src="{source}" width="{picture.width}" alt="{title}. {text}">'
+        f"<figcaption>{text}</figcaption></figure>"
     )
 
 

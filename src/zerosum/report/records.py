@@ -18,11 +18,22 @@ class Moments:
 
 
 @dataclass(frozen=True)
+class Rollback:
+    """A training that collapsed, and went back from one count of images to an earlier one."""
+
+    start: int
+    end: int
+    why: str
+
+
+@dataclass(frozen=True)
 class Record:
     """One report. `images` counts real images shown to the discriminator; NaN stands for JSON's null.
 
     `outputs` are probabilities, `gradients` norms; both may lack entries. `figures` are what was measured then, and
-    `classes` the same for each class; most records may be without. `points` is None for images.
+    `classes` the same for each class; `evaluation` are figures as in evaluation.json, and `evidence` is what the
+    verdict `health` was judged by; most records may be without. `rollbacks` are all of the run until then. `points` is
+    None for images.
     """
 
     images: int
@@ -36,7 +47,10 @@ class Record:
     learning_rates: dict[str, float]
     figures: dict[str, float]
     classes: dict[str, dict[str, float]]
+    evaluation: dict[str, float]
+    evidence: dict[str, float]
     health: str
+    rollbacks: tuple[Rollback, ...]
     points: Moments | None
 
 
@@ -80,8 +94,33 @@ def _read_record(table: fields.Table, where: str) -> Record:
         learning_rates=fields.numbers(table, "learning_rates", where),
         figures=fields.numbers(table, "figures", where),
         classes=fields.tables(table, "classes", where),
+        evaluation=fields.numbers(table, "evaluation", where),
+        evidence=_read_evidence(table, where),
         health=fields.text(table, "health", where),
+        rollbacks=_read_rollbacks(table, where),
         points=read_moments(fields.section(table, "points", where), where) if table.get("points") else None,
+    )
+
+
+def _read_evidence(table: fields.Table, where: str) -> dict[str, float]:
+    """What is a number of it, and not yes or no."""
+    if "evidence" not in table:
+        return {}
+    inner = fields.section(table, "evidence", where)
+    return fields.numbers(
+        {"evidence": {key: value for key, value in inner.items() if not isinstance(value, bool)}}, "evidence", where
+    )
+
+
+def _read_rollbacks(table: fields.Table, where: str) -> tuple[Rollback, ...]:
+    """All of them in their order; none where the key is absent."""
+    listed = table.get("rollbacks", [])
+    if not isinstance(listed, list) or not all(isinstance(each, dict) for each in listed):
+        raise fields.wrong(where, "rollbacks", "a list of tables", listed)
+    inside = f"{where}: rollbacks"
+    return tuple(
+        Rollback(fields.whole(each, "from", inside), fields.whole(each, "to", inside), fields.text(each, "why", inside))
+        for each in listed
     )
 
 

@@ -10,6 +10,7 @@
 | `rejected.txt` | lines `name<TAB>reason`, if the data had any |
 | `alone.txt` | lines `side: name`, if files of pairs have no partner |
 | `model/config.json` | if a model was released |
+| `evaluation.json`, `evaluation/nearest.png` | see `zerosum.report.judged`, if the run was judged |
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from pathlib import Path
 
 from zerosum.errors import RunError
 from zerosum.report import fields
+from zerosum.report.judged import Judged, read_judged
 from zerosum.report.records import Moments, Record, read_moments, read_records
 from zerosum.report.row_kinds import ROW_KINDS
 from zerosum.report.translation import Translation, read_translation, shape_words
@@ -136,6 +138,7 @@ class RunFolder:
     rejected: tuple[tuple[str, str], ...]
     alone: tuple[tuple[str, str], ...]
     model: fields.Table | None
+    judged: Judged | None
 
     @property
     def name(self) -> str:
@@ -194,6 +197,7 @@ def read_run(path: Path) -> RunFolder:
         rejected=_read_lines(path / "rejected.txt", "\t"),
         alone=_read_lines(path / "alone.txt", ": "),
         model=fields.read_object(model) if model.exists() else None,
+        judged=read_judged(path / "evaluation.json"),
     )
 
 

@@ -52,6 +52,8 @@ def figures_of(record: Record) -> Figures:
         "figures": record.figures,
         "pace": {"images_per_second": record.images_per_second},
     }
+    if record.evaluation:
+        figures["evaluation"] = record.evaluation
     if record.points is not None:
         moments = {f"mean {number}": value for number, value in enumerate(record.points.mean, start=1)}
         for i, row in enumerate(record.points.covariance, start=1):

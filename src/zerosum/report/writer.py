@@ -10,7 +10,7 @@ from pathlib import Path
 import matplotlib
 
 from zerosum.errors import RunError
-from zerosum.report import animation, curves, figures, pictures, points
+from zerosum.report import animation, curves, evaluations, figures, health, pictures, points
 from zerosum.report.captions import captions_of
 from zerosum.report.card import card
 from zerosum.report.drawing import LOOK, Picture
@@ -72,6 +72,10 @@ def _of_images(folder: RunFolder) -> Iterable[Picture]:
 def _of_records(folder: RunFolder) -> Iterable[Picture]:
     """Curves and tables, each where there is something to draw; losses always."""
     records = folder.records
+    if any(record.evaluation for record in records):
+        yield evaluations.evaluations(folder)
+    if health.is_worth_seeing(records):
+        yield health.health(folder)
     if any(record.figures for record in records):
         yield figures.trends(folder)
     if any(record.classes for record in records):

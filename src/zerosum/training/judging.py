@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from zerosum.errors import UsageError
-from zerosum.evaluation import MEASURES, Side, evaluate, side_of_model
+from zerosum.evaluation import MEASURES, Side, evaluate
 from zerosum.evaluation.measures import check_names, chosen
 from zerosum.evaluation.protocol import meaning, measure_of
 from zerosum.metrics.extractors import Extractor
-from zerosum.sampler import Sampler
 from zerosum.training.display import Display
 from zerosum.training.halt import Halt
 
@@ -29,13 +28,24 @@ class Rules:
     patience: int = 0
 
 
+@dataclass(frozen=True)
+class Compared:
+    """What is compared: what a released model makes with real ones; beside it what is held out, and what a translator
+    was trained on, for what searches copies.
+    """
+
+    make: Callable[[Any], Side]
+    real: Side
+    held: Side | None = None
+    trained: Side | None = None
+
+
 class Judging:
     """Judges models by rules.
 
     Args:
         rules: those.
-        real: what samples are compared with.
-        held: real ones that are never trained on, if there are any.
+        compared: what with what.
         features: of images; None: points are their own.
         device: where features are made, as PyTorch names it.
         display: where progress is shown.
@@ -46,13 +56,12 @@ class Judging:
     def __init__(
         self,
         rules: Rules,
-        real: Side,
-        held: Side | None,
+        compared: Compared,
         features: Extractor | None,
         device: str,
         display: Display,
     ) -> None:
-        self.rules, self.real, self.held = rules, real, held
+        self.rules, self.compared = rules, compared
         self.features, self.device, self.display = features, device, display
         self.metrics = metrics_of(rules)
 
@@ -64,18 +73,19 @@ class Judging:
 
     def check(self, model: Any) -> None:
         """Raises `UsageError` where a measure does not fit what this model makes, or the data."""
-        chosen(self.metrics, made_by(model), self.real)
+        chosen(self.metrics, self.compared.make(model), self.compared.real)
 
     def judge(self, model: Any) -> dict[str, float]:
         """Figures by their whole names, as in evaluation.json."""
         return evaluate(
-            made_by(model),
-            self.real,
+            self.compared.make(model),
+            self.compared.real,
             self.metrics,
             self.features,
-            count=self.real.of(self.rules.count),
+            count=self.compared.real.of(self.rules.count),
             seed=SEED,
-            held=self.held,
+            held=self.compared.held,
+            trained=self.compared.trained,
             device=self.device,
             progress=self.display.loading,
         ).figures
@@ -106,16 +116,6 @@ class Judging:
             "end",
             f"{self.rules.best} became no better in {since} evaluations than at image {best[0]:,}, {best[1]:.4g}",
         )
-
-
-def made_by(model: Any) -> Side:
-    """The side of what a model makes. Raises `UsageError` for one that makes no samples of its own."""
-    if not isinstance(model, Sampler):
-        raise UsageError(
-            "A game that translates pictures has PSNR, SSIM and L1 in every report: leave --evaluate-every out, and "
-            "judge it when it is trained, by 'zerosum evaluate RUN'."
-        )
-    return side_of_model(model, SEED)
 
 
 def metrics_of(rules: Rules) -> tuple[str, ...]:
