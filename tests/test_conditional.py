@@ -13,6 +13,7 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from light import LIGHT
 from zerosum import penalties
 from zerosum.errors import UsageError
 from zerosum.games.game import frozen
@@ -31,6 +32,7 @@ from zerosum.networks import (
     mixes_samples,
     names,
 )
+from zerosum.networks.equalised import EqualisedConv
 
 LABELS = torch.tensor([0, 1, 2, 1, 0, 2])
 SHAPE = (1, 16, 16)
@@ -39,11 +41,12 @@ DISCRIMINATORS = names("discriminator")
 
 
 def labelled(name: str, shape: tuple[int, ...] = SHAPE, classes: int = 3, **options: Any) -> LabelledDiscriminator:
+    options = LIGHT.get(name, {}) | options
     return LabelledDiscriminator(build(name, shape=classes_shape(name, shape, classes), **options), classes)
 
 
 def projection(name: str, shape: tuple[int, ...] = SHAPE, classes: int = 3, **options: Any) -> ProjectionDiscriminator:
-    return ProjectionDiscriminator(build(name, shape=shape, **options), classes)
+    return ProjectionDiscriminator(build(name, shape=shape, **LIGHT.get(name, {}) | options), classes)
 
 
 @pytest.mark.parametrize("name", ["mlp-generator", "quick-generator"])
@@ -246,11 +249,12 @@ def test_one_class_is_a_plain_network(name: str) -> None:
     projected = projection(name, (1, 32, 32), 1).eval()
     nn.init.zeros_(projected.embedding.weight)
     assert torch.equal(projected(x, labels), projected.network(x))
-    network, plain = labelled(name, (1, 32, 32), 1).eval(), build(name, shape=(1, 32, 32)).eval()
+    network, plain = labelled(name, (1, 32, 32), 1).eval(), build(name, shape=(1, 32, 32), **LIGHT.get(name, {})).eval()
     state = network.network.state_dict()
     for key, value in plain.state_dict().items():
         if state[key].shape != value.shape:  # the first layer: the weights of the label come last
-            state[key].zero_()[:, : value.shape[1]] = value
+            equalised = isinstance(next(plain.body.children()), EqualisedConv)  # divided by the root of what enters
+            state[key].zero_()[:, : value.shape[1]] = value * (2**0.5 if equalised else 1)
         else:
             state[key].copy_(value)
     torch.testing.assert_close(network(x, labels), plain(x), rtol=1e-5, atol=1e-5)

@@ -36,7 +36,8 @@ def test_the_recipes_of_the_issue_are_there() -> None:
     labels = {"cgan", "cgan-projection", "acgan", "sgan"}
     more = {"adversarial-autoencoder", "style-mlp", "style-28"}
     translators = {"pix2pix", "cyclegan", "super-resolution", "inpainting", "colorization"}
-    assert set(recipe_names()) == first | objectives | remedies | encoders | labels | more | translators
+    r3gan = {f"r3gan-{name}" for name in ("cifar-10", "ffhq-64", "ffhq-256", "imagenet-32", "imagenet-64")}
+    assert set(recipe_names()) == first | objectives | remedies | encoders | labels | more | translators | r3gan
 
 
 def test_games_of_restoring_are_pix2pix() -> None:
@@ -66,6 +67,11 @@ def test_games_of_restoring_are_pix2pix() -> None:
         ),
         ("gan-mlp-minibatch", {"minibatch": "discrimination", "dropout": 0.0}),
         ("gan-mlp-replay", {"share": 0.5}),
+        ("r3gan-cifar-10", {"gamma": 0.05, "p": 0.55, "batch": 512, "ema": 5_000_000, "beta2_to": 0.99, "lr": 2e-4}),
+        ("r3gan-ffhq-64", {"gamma": 2.0, "p": 0.3, "batch": 256, "ema": 500_000, "width": 768, "decay_to": 0.25}),
+        ("r3gan-ffhq-256", {"gamma": 150.0, "p": 0.3, "batch": 256, "ema": 500_000, "betas": (0, 0.9)}),
+        ("r3gan-imagenet-32", {"gamma": 0.5, "p": 0.5, "batch": 4096, "group": 32, "decay_until": 0.2}),
+        ("r3gan-imagenet-64", {"gamma": 1.0, "p": 0.4, "batch": 4096, "widths": [1536] * 5, "fade": "cosine"}),
     ],
 )
 def test_recipes_hold_what_is_published(name: str, facts: dict[str, Any]) -> None:
@@ -74,6 +80,7 @@ def test_recipes_hold_what_is_published(name: str, facts: dict[str, Any]) -> Non
     held: dict[str, Any] = {}
     remedies = config.game.remedies
     sections = (config.game, remedies, remedies.replay, config.discriminator, config.latent, config.training)
+    sections += (config.augment,)
     for section in (*sections, *config.game.penalties.values()):
         held |= {key: getattr(section, key) for key in type(section).model_fields}
     held |= config.discriminator.options

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from light import LIGHT, awake
 from zerosum import penalties
 from zerosum.errors import UsageError
 from zerosum.games.game import frozen
@@ -37,9 +38,9 @@ def parameters(network: nn.Module) -> int:
 @pytest.mark.parametrize("name", names("discriminator"))
 def test_an_encoder_is_a_discriminators_body(name: str) -> None:
     torch.manual_seed(0)
-    network = build_encoder(name, shape=SHAPE, code=5)
+    network = build_encoder(name, shape=SHAPE, code=5, **LIGHT.get(name, {}))
     torch.manual_seed(0)
-    discriminator = build(name, shape=SHAPE)
+    discriminator = build(name, shape=SHAPE, **LIGHT.get(name, {}))
     assert isinstance(discriminator, Discriminator)
     assert network.width == discriminator.width
     ours, theirs = network.body.state_dict(), discriminator.body.state_dict()
@@ -52,7 +53,7 @@ def test_an_encoder_is_a_discriminators_body(name: str) -> None:
     assert codes.shape == (4, 5)
     assert is_convolutional(network) is is_convolutional(discriminator)
     assert mixes_samples(network) is mixes_samples(discriminator)
-    network.train()(x).square().sum().backward()
+    awake(network).train()(x).square().sum().backward()
     assert all(parameter.grad is not None and parameter.grad.any() for parameter in network.parameters())
 
 
@@ -190,7 +191,7 @@ def test_mistakes_with_the_encoder_generator_are_named(arguments: dict[str, Any]
 @pytest.mark.parametrize("name", names("discriminator"))
 def test_joint_discriminator_by_hand(name: str) -> None:
     torch.manual_seed(0)
-    inner = build(name, shape=SHAPE)
+    inner = build(name, shape=SHAPE, **LIGHT.get(name, {}))
     assert isinstance(inner, Discriminator)
     network = JointDiscriminator(inner, 5, 24).eval()
     x, z = torch.rand(4, *SHAPE), torch.randn(4, 5)

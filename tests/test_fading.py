@@ -24,9 +24,10 @@ from zerosum.making import make_game
         (Fading(2.0, 32.0), {0.0: 2.0, 0.5: 8.0, 1.0: 32.0}),
         (Fading(0.6, 0.0, 0.5), {0.0: 0.6, 0.125: 0.45, 0.25: 0.3, 0.5: 0.0, 1.0: 0.0}),
         (Fading(0.3, 0.3, 0.1), {0.0: 0.3, 0.05: 0.3, 1.0: 0.3}),
+        (Fading(2.0, 0.2, 0.5, "cosine"), {0.0: 2.0, 0.125: 1.1 + 0.9 * 0.5**0.5, 0.25: 1.1, 0.5: 0.2, 1.0: 0.2}),
         (Fading(0.0, 0.0), {0.0: 0.0, 0.5: 0.0, 1.0: 0.0}),
     ],
-    ids=["falls", "rises", "to zero", "stays", "is zero"],
+    ids=["falls", "rises", "to zero", "stays", "by a cosine", "is zero"],
 )
 def test_fading_by_hand(fading: Fading, values: dict[float, float]) -> None:
     assert {progress: fading.at(progress) for progress in values} == pytest.approx(values, rel=1e-12)

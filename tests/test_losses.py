@@ -14,6 +14,7 @@ from scipy.special import expit, log_expit
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from light import LIGHT
 from zerosum.errors import UsageError
 from zerosum.losses import LOSSES, get_loss, refuse_probabilities
 from zerosum.networks import build, names
@@ -312,7 +313,7 @@ def test_spectral_normalisation_hides_no_sigmoid_and_feigns_none() -> None:
 @pytest.mark.parametrize("name", names("discriminator"))
 def test_logits_that_lie_in_the_unit_interval_by_chance_are_taken(name: str) -> None:
     torch.manual_seed(0)
-    network, batch = build(name, shape=(1, 24, 24)), torch.rand(16, 1, 24, 24) * 2 - 1
+    network, batch = build(name, shape=(1, 24, 24), **LIGHT.get(name, {})), torch.rand(16, 1, 24, 24) * 2 - 1
     last = [layer for layer in network.modules() if isinstance(layer, nn.Linear | nn.Conv2d)][-1]
     last.weight.data *= 1e-3
     if last.bias is not None:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from light import LIGHT
 from zerosum.assembly import make_state
 from zerosum.config import RunConfig
 from zerosum.errors import UsageError
@@ -36,13 +37,17 @@ FAMILIES = {
     "style-28": ("style-28-generator", "quick-discriminator"),
     "style-mlp": ("style-mlp-generator", "mlp-discriminator"),
 }
-OPTIONS: dict[str, dict[str, Any]] = {
-    "mlp-discriminator": {"dropout": 0.0},  # under dropout, differences of two answers mean nothing
-    "dcgan-28-discriminator": {"dropout": 0.0},
-    "patch-discriminator": {"field": 16},
-    "style-28-generator": {"mapping": [16], "width": 8},
-    "style-mlp-generator": {"mapping": [16], "hidden": [16, 16]},
-} | {f"{name}-{role}": {"width": 8} for name in ("dcgan", "sndcgan") for role in ("generator", "discriminator")}
+OPTIONS: dict[str, dict[str, Any]] = (
+    {
+        "mlp-discriminator": {"dropout": 0.0},  # under dropout, differences of two answers mean nothing
+        "dcgan-28-discriminator": {"dropout": 0.0},
+        "patch-discriminator": {"field": 16},
+        "style-28-generator": {"mapping": [16], "width": 8},
+        "style-mlp-generator": {"mapping": [16], "hidden": [16, 16]},
+    }
+    | LIGHT
+    | {f"{name}-{role}": {"width": 8} for name in ("dcgan", "sndcgan") for role in ("generator", "discriminator")}
+)
 # Simultaneous turns once with a discriminator that mixes samples and once with one that does not.
 ORDERS = [(family, "alternating") for family in FAMILIES] + [("quick", "simultaneous"), ("dcgan", "simultaneous")]
 SHAPE = (1, 8, 8)

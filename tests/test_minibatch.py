@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 
+from light import LIGHT
 from zerosum.errors import UsageError
 from zerosum.networks import MinibatchDeviation, MinibatchDiscrimination, add_minibatch, build, mixes_samples, names
 from zerosum.penalties import r1, spectral_normalise
@@ -85,11 +86,21 @@ def test_twins_are_noticed() -> None:
     assert deviation(twins)[1, 20] == deviation(x)[1, 20]
 
 
+REFUSED = {"patch-discriminator": "map of logits", "stylegan2-discriminator": "no longer its first linear layer"}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_who_takes_no_minibatch_layer_says_so(name: str) -> None:
+    """One judges places; the other has its deviation already, and a head that is no plain linear layer."""
+    with pytest.raises(UsageError, match=REFUSED[name]):
+        add_minibatch(build(name, shape=(1, 32, 32), **LIGHT.get(name, {})), "deviation")
+
+
 @pytest.mark.parametrize("kind", ["discrimination", "deviation"])
-@pytest.mark.parametrize("name", [name for name in names("discriminator") if name != "patch-discriminator"])
+@pytest.mark.parametrize("name", sorted(set(names("discriminator")) - set(REFUSED)))
 def test_any_discriminator_takes_a_minibatch_layer(name: str, kind: str) -> None:
     torch.manual_seed(0)
-    network = build(name, shape=(1, 16, 16))
+    network = build(name, shape=(1, 16, 16), **LIGHT.get(name, {}))
     old, bias = network.head.weight.clone(), network.head.bias
     assert add_minibatch(network, kind) is network
     layer, head = network.head

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import zerosum
 from pictures import write_pairs
@@ -16,6 +18,8 @@ from zerosum.config import KINDS, TRANSLATIONS
 from zerosum.data import open_data
 from zerosum.data.arrays import find_idx
 from zerosum.data.builtin import DEBIAN
+from zerosum.games import Generation
+from zerosum.making import make_game
 from zerosum.run import Run
 from zerosum.settings import make_config, read_recipe, recipe_names, validate
 from zerosum.translator import Translator
@@ -28,6 +32,9 @@ CRITICS = ("digits", 320, {"training.batch": 32, "data.size": "16x20"})  # five 
 CONNECTED = ("acgan", "adversarial-autoencoder", "autoencoder", "bigan", "cgan", "cgan-projection", "sgan")
 CONVOLUTIONS = ("dcgan-28", "denoising-autoencoder", "encoder-generator", "infogan", "style-28", "vae-gan")
 PLAIN = ("gan-mlp", "gan-mlp-feature-matching", "gan-mlp-minibatch", "gan-mlp-replay", "quick")
+TINY = {"training.batch": 32, "data.size": "16x20", "generator.options.width": 16, "discriminator.options.width": 16}
+OF_DIGITS = {"generator.options.classes": 10, "discriminator.options.embedding": 16}
+OF_DIGITS |= {f"{player}.options.group": 16 for player in ("generator", "discriminator")}
 # What makes each recipe small: the data it was not made for, or fewer images. Everything else is as it is.
 SMALL: dict[str, tuple[str, int, dict[str, Any]]] = {
     **dict.fromkeys((*CONNECTED, "style-mlp"), DIGITS),
@@ -36,6 +43,18 @@ SMALL: dict[str, tuple[str, int, dict[str, Any]]] = {
     **dict.fromkeys(("dcgan-64", "lsgan", "relativistic", "sngan"), LARGER),
     **dict.fromkeys(("wgan", "wgan-gp"), CRITICS),
     "dcgan-dense": ("digits", 192, {}),
+    **dict.fromkeys(("r3gan-ffhq-64", "r3gan-ffhq-256"), ("digits", 64, TINY)),
+    **dict.fromkeys(("r3gan-cifar-10", "r3gan-imagenet-32"), ("digits", 64, TINY | OF_DIGITS)),
+    "r3gan-imagenet-64": (
+        "digits",
+        64,
+        {
+            "training.batch": 32,
+            "data.size": "16x20",
+            "generator.options": {"widths": [16, 16, 16], "embedding": 64, "classes": 10},
+            "discriminator.options": {"widths": [16, 16, 16], "embedding": 16},
+        },
+    ),
     "gan-gaussian": ("gaussian", 400, {}),
     "pacgan": ("grid25", 1600, {}),
     "points": ("ring8", 1024, {}),
@@ -168,3 +187,23 @@ def test_recipes_train_on_clothes(name: str, tmp_path: Path) -> None:
     if make_config(name).game.labels.any:
         assert run.model.classes[9] == "Ankle boot"
         assert np.array_equal(run.model.sample(2, label="Ankle boot"), run.model.sample(2, label=9))
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "classes", "generator", "discriminator"),
+    [
+        ("cifar-10", (3, 32, 32), 10, 20_781_952, 21_280_512 + 768),
+        ("ffhq-64", (3, 64, 64), 0, 22_429_824, 22_381_440),
+        ("imagenet-32", (3, 32, 32), 1000, 82_914_304, 86_548_992 + 1536),
+        ("imagenet-64", (3, 64, 64), 1000, 103_570_432, 107_205_120 + 1536),
+    ],
+)
+def test_r3gan_is_of_the_published_size(
+    name: str, shape: tuple[int, int, int], classes: int, generator: int, discriminator: int
+) -> None:
+    """As counted in the authors' code; with labels there is one more head, as the recipe says."""
+    with torch.device("meta") if classes else nullcontext():
+        game = make_game(make_config(f"r3gan-{name}"), shape, classes)
+    assert isinstance(game, Generation)
+    counts = [sum(value.numel() for value in part.parameters()) for part in (game.generator, game.discriminator)]
+    assert counts == [generator, discriminator]

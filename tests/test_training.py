@@ -98,7 +98,7 @@ def test_after_a_half_life_the_average_is_half_old_half_new(batch: int) -> None:
     start = 10**6  # images seen before: the ramp is far behind
     for half_lives, expected in ((1, 4.0), (2, 6.0), (3, 7.0)):
         for step in range(1000 // batch):
-            ema.update(start + (half_lives - 1) * 1000 + (step + 1) * batch, batch)
+            ema.update(start + (half_lives - 1) * 1000 + (step + 1) * batch, batch, 0.5)
         assert float(ema.network.weight) == pytest.approx(expected, rel=1e-5)
     assert float(ema.network.bias) == 0.0
     assert not ema.network.weight.requires_grad
@@ -109,8 +109,21 @@ def test_a_young_average_forgets_faster() -> None:
     network = line(0.0)
     ema = Ema(network, half_life=10_000, ramp=0.1)
     nn.init.constant_(network.weight, 8.0)
-    ema.update(100, 10)
+    ema.update(100, 10, 0.5)
     assert float(ema.network.weight) == pytest.approx(4.0)
+
+
+def test_an_average_may_grow_by_half_a_cosine() -> None:
+    """R3GAN's: a plain copy at first, half of the half-life at half of the way, all of it from there on."""
+    network = line(0.0)
+    ema = Ema(network, half_life=1000, ramp=1e-9, until=0.5)
+    nn.init.constant_(network.weight, 8.0)
+    ema.update(10, 10, 0.0)
+    assert float(ema.network.weight) == 8.0
+    for progress, half_life in ((0.125, 1000 * (1 - math.sqrt(0.5)) / 2), (0.25, 500), (0.5, 1000), (0.9, 1000)):
+        nn.init.constant_(ema.network.weight, 0.0)
+        ema.update(10**6, round(half_life), progress)
+        assert float(ema.network.weight) == pytest.approx(4.0, rel=5e-3)
 
 
 def test_settled_statistics_are_those_of_the_latents() -> None:
@@ -141,6 +154,27 @@ def player_of(layer: nn.Module, *, lr: float = 0.01, betas: tuple[float, float] 
 
 def update(player: Player, gradients: list[Tensor], called_off: float = 0.0) -> None:
     player.step(gradients, torch.tensor(called_off))
+
+
+@pytest.mark.parametrize("memory", [torch.contiguous_format, torch.channels_last])
+def test_adam_s_second_rate_may_change_and_weights_may_lie_as_they_like(memory: torch.memory_format) -> None:
+    """Beside PyTorch's own optimizer, told the rates before each step; in 4 of 8 steps they are on their way."""
+    torch.manual_seed(0)
+    layer = nn.Conv2d(3, 4, 3).to(memory_format=memory)  # type: ignore[call-overload]
+    plain = copy.deepcopy(layer).to(memory_format=torch.contiguous_format)
+    rule = Adam(0.01, (0.0, 0.9), 1e-8, Schedule("cosine", 0.0, 0.25, 0.5), beta2_to=0.99)
+    player, other = Player("generator", layer.named_parameters(), rule), torch.optim.Adam(plain.parameters(), 0.01)
+    for step in range(8):
+        gone = (1 - math.cos(math.pi * min(step / 4, 1))) / 2
+        gradients = [torch.randn(value.shape) for value in plain.parameters()]
+        player.schedule(step / 8)
+        player.step([g.contiguous(memory_format=memory) if g.dim() == 4 else g for g in gradients], torch.tensor(0.0))
+        other.param_groups[0].update(lr=0.01 * (1 - 0.75 * gone), betas=(0.0, 0.9 + 0.09 * gone))
+        for value, gradient in zip(plain.parameters(), gradients, strict=True):
+            value.grad = gradient
+        other.step()
+        for value, expected in zip(layer.parameters(), plain.parameters(), strict=True):
+            torch.testing.assert_close(value, expected, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("betas", [(0.0, 0.99), (0.5, 0.999), (0.9, 0.999)])

@@ -106,10 +106,14 @@ def refuse_compiling(config: RunConfig, game: Game, device: torch.device) -> Non
         why = "it brings nothing to convolutions on a CPU"
     elif any(player.optimizer == "rmsprop" or player.clip for player in config.players().values()):
         why = "RMSprop and weight clipping are not compiled"
+    elif any(player.beta2_to is not None for player in config.players().values()):
+        why = "a second rate of Adam's that changes is not compiled"
     elif config.game.kind != "generation" or config.game.labels.any or config.latent.distribution == "images":
         why = "only plain games of a generator and a discriminator are compiled"
     elif config.game.penalties or remedies_of(config.game.remedies).any:
         why = "penalties and remedies are not compiled"
+    elif config.augment.kind != "none":
+        why = "augmentation is not compiled"
     elif any(player.minibatch != "none" for player in config.players().values()):
         why = "minibatch layers are not compiled"
     elif config.training.micro_batch not in (None, config.training.batch):
@@ -136,12 +140,12 @@ def make_state(config: RunConfig, game: Game) -> State:
     players = []
     for name in sorted({player for turn in game.turns for player in turn.players}):
         rules = config.player("discriminator" if name == BASELINE else name)
-        schedule = Schedule(rules.schedule, rules.decay_from, rules.decay_to)
+        schedule = Schedule(rules.schedule, rules.decay_from, rules.decay_to, rules.decay_until)
         named = [(names[id(parameter)], parameter) for parameter in game.parameters_of(name)]
         every = lazy_every(config, name)
         players.append(Player(name, named, optimizer_of(rules, schedule, max(every, default=None)), rules.clip))
     half_life = int(config.training.ema)
-    ema = Ema(game.release(), half_life, config.training.ema_ramp) if half_life else None
+    ema = Ema(game.release(), half_life, config.training.ema_ramp, config.training.ema_until) if half_life else None
     return State(game, players, ema)
 
 
@@ -149,8 +153,11 @@ def optimizer_of(rules: PlayerConfig, schedule: Schedule, lazy: int | None = Non
     """The update rule a player's section asks for; `lazy`: one more step follows so many turns."""
     if rules.optimizer == "rmsprop":
         return RmsProp(rules.lr, rules.alpha, rules.eps, schedule)
-    lr, betas = (rules.lr, rules.betas) if lazy is None else lazy_adam(rules.lr, rules.betas, lazy)
-    return Adam(lr, betas, rules.eps, schedule)
+    lr, betas, beta2_to = rules.lr, rules.betas, rules.beta2_to
+    if lazy is not None:
+        lr, betas = lazy_adam(lr, betas, lazy)
+        beta2_to = None if beta2_to is None else lazy_adam(lr, (0.0, beta2_to), lazy)[1][1]
+    return Adam(lr, betas, rules.eps, schedule, beta2_to)
 
 
 def make_plan(config: RunConfig, store: Store, device: torch.device) -> Plan:

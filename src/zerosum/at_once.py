@@ -50,6 +50,7 @@ def why_not(config: RunConfig, material: Material, game: Game) -> str:
         "micro-batches are not stacked": plan.micro_batch != plan.batch,
         "their networks mix samples": mixes_samples(game),
         "spectral normalisation is not stacked": any(player.spectral for player in config.players().values()),
+        "augmentation is not stacked": game.augmenting is not None,
         "label flips are not stacked": game.loss.flips > 0,
         "one pass for both players is not stacked": game.one_pass and config.game.updates == "simultaneous",
         "their penalties are not stacked": not all(term_of(name).compares_answers for name in config.game.penalties),

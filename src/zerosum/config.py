@@ -115,7 +115,8 @@ class PenaltyConfig(Section):
     gamma: float | None = Field(None, gt=0, description="twice the weight, as R1 and R2 are published")
     weight: float | None = Field(None, gt=0, description="the factor itself; without either, the published one")
     every: int = Field(1, ge=1, description="lazy regularisation: each how many turns")
-    fade_to: float = Field(1.0, gt=0, description="what it falls to, by equal factors, as a share of the weight")
+    fade_to: float = Field(1.0, gt=0, description="what it falls to, as a share of the weight")
+    fade: Literal["factors", "cosine"] = Field("factors", description="by equal factors, or along half a cosine")
     fade_until: float = Field(1.0, gt=0, le=1, description="share of the run after which it has fallen")
     options: dict[str, Any] = Field({}, description="the penalty's own")
 
@@ -285,12 +286,22 @@ class PlayerConfig(Section):
     eps: float = Field(1e-8, gt=0, description="the optimizer's epsilon")
     schedule: Literal["constant", "linear", "cosine"] = Field("constant", description="of the learning rate")
     decay_from: float = Field(0.0, ge=0, lt=1, description="share of the run after which the rate decays")
+    decay_until: float = Field(1.0, gt=0, le=1, description="share of the run after which it has decayed")
     decay_to: float = Field(0.0, ge=0, le=1, description="the rate at the end, as a share of lr")
+    beta2_to: float | None = Field(None, ge=0, lt=1, description="Adam's second rate at the end, by the same schedule")
 
     @model_validator(mode="after")
     def _betas_are_rates(self) -> PlayerConfig:
         if not all(0 <= beta < 1 for beta in self.betas):
             raise ValueError(f"betas must lie in [0, 1), not {list(self.betas)}")
+        return self
+
+    @model_validator(mode="after")
+    def _decays_by_something(self) -> PlayerConfig:
+        if self.beta2_to is not None and (self.schedule == "constant" or self.optimizer != "adam"):
+            raise ValueError("beta2_to goes by the schedule of Adam's learning rate: give one, as schedule cosine")
+        if self.decay_from >= self.decay_until:
+            raise ValueError(f"the rate decays from {self.decay_from} to {self.decay_until} of the run: nothing")
         return self
 
 
@@ -305,6 +316,31 @@ class LatentConfig(Section):
         [], description="values of each categorical code: [10]; a generator of so many pieces"
     )
     continuous: int = Field(0, ge=0, description="continuous codes, uniform in [-1, 1]")
+
+
+class AugmentConfig(Section):
+    """What is done to images, real and generated, before the discriminator sees them."""
+
+    kind: Literal["none", "ada", "ada-r3gan", "diffaugment"] = Field(
+        "none", description="ada: its pipe bgc; ada-r3gan: R3GAN's; diffaugment: colour, shift, cutout"
+    )
+    p: Annotated[float, Field(ge=0, le=1)] | Literal["auto", "adaptive"] = Field(
+        "auto", description="how often; adaptive: as D needs it (ADA); auto: that with ada, else 1"
+    )
+    start: float | None = Field(None, ge=0, le=1, description="p at first, which goes to p by half a cosine")
+    until: float = Field(1.0, gt=0, le=1, description="share of the run after which it is there")
+    target: float = Field(0.6, gt=-1, lt=1, description="adaptive: the mean sign of D's logits of real images")
+    images: Annotated[int, Field(gt=0), BeforeValidator(parse_count)] = Field(
+        500_000, description="adaptive: after which p can have gone from 0 to 1"
+    )
+
+    @model_validator(mode="after")
+    def _make_sense(self) -> AugmentConfig:
+        if self.kind == "none" and self != AugmentConfig.model_construct():
+            raise ValueError("nothing is augmented: give augment.kind too")
+        if self.start is not None and not isinstance(self.p, float):
+            raise ValueError("start is where p begins that ends at a number: give augment.p, as 0.3")
+        return self
 
 
 class TrainingConfig(Section):
@@ -323,6 +359,9 @@ class TrainingConfig(Section):
     threads: Annotated[int, Field(ge=1)] | Auto = Field("auto", description="CPU threads")
     ema: CountOrAuto = Field(0, description="half-life of the generator's average, in images; 0: none")
     ema_ramp: float = Field(0.1, gt=0, description="the half-life is at most this share of the images shown")
+    ema_until: float = Field(
+        0.0, ge=0, le=1, description="share of the run in which the half-life grows from 0 by half a cosine (R3GAN)"
+    )
     report_every: CountOrAuto = Field("auto", description="images from report to report; auto: by the clock")
     checkpoint_every: CountOrAuto = Field("auto", description="images from checkpoint to checkpoint; auto: a minute")
     on_collapse: Literal["continue", "rollback", "stop"] = Field(
@@ -374,6 +413,7 @@ class RunConfig(Section):
     discriminator: PlayerConfig | None = None
     encoder: PlayerConfig | None = None
     latent: LatentConfig = LatentConfig()
+    augment: AugmentConfig = AugmentConfig()
     training: TrainingConfig = TrainingConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
 

@@ -36,6 +36,7 @@ from zerosum.networks import (
 )
 from zerosum.players import (
     About,
+    augmenting_of,
     blueprints,
     classifier,
     discriminator_plan,
@@ -134,6 +135,7 @@ def generation_options(config: RunConfig, about: About, players: dict[str, nn.Mo
         "latents": latents_of(config),
         "shape": about.shape,
         "remedies": remedies_of(game.remedies),
+        "augmenting": augmenting_of(config, about.shape),
         "lazy_apart": game.lazy == "apart",
         "one_pass": None if game.one_pass == "auto" else game.one_pass,
     }

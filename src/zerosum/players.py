@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from zerosum.augment import Adaptive, Ramp, augmentation
 from zerosum.config import PenaltyConfig, ReconstructionConfig, RemediesConfig, RunConfig
 from zerosum.data import Degradation
 from zerosum.errors import UsageError
@@ -24,7 +25,8 @@ from zerosum.games import (
     packed_shape,
     term_of,
 )
-from zerosum.losses import refuse_probabilities
+from zerosum.games.augmenting import Augmenting
+from zerosum.losses import get_loss, refuse_probabilities
 from zerosum.networks import Blueprint, Discriminator, JointDiscriminator, add_minibatch
 from zerosum.penalties import spectral_normalise
 from zerosum.refusals import refuse_lone_groups
@@ -135,7 +137,7 @@ def make_penalties(config: RunConfig, players: dict[str, nn.Module]) -> tuple[Pe
 def weight_of(name: str, asked: PenaltyConfig) -> Fading:
     """A penalty's weight as the run goes on."""
     weight = term_of(name).weight if asked.factor is None else asked.factor
-    return Fading(weight, weight * asked.fade_to, asked.fade_until)
+    return Fading(weight, weight * asked.fade_to, asked.fade_until, asked.fade)
 
 
 def remedies_of(asked: RemediesConfig) -> Remedies:
@@ -150,6 +152,25 @@ def remedies_of(asked: RemediesConfig) -> Remedies:
         matching_alone=asked.feature_matching.alone,
         information=asked.information,
     )
+
+
+def augmenting_of(config: RunConfig, shape: tuple[int, ...]) -> Augmenting | None:
+    """What the discriminator sees, of its section; None: samples of `shape` as they are.
+
+    Raises `UsageError` for points.
+    """
+    asked = config.augment
+    if asked.kind == "none":
+        return None
+    if len(shape) < 3:
+        raise UsageError("augment.kind is for images, and these data are points; leave it out.")
+    how = augmentation(asked.kind)
+    p = ("adaptive" if asked.kind == "ada" else 1.0) if asked.p == "auto" else asked.p
+    if p == "adaptive":
+        loss = get_loss(config.game.loss, **config.game.loss_options)
+        centred = not (loss.pairs or loss.linear or loss.name == "least-squares")  # its middle is a logit of 0
+        return Augmenting(how, Adaptive(asked.target, asked.images, relative=not centred))
+    return Augmenting(how, Ramp(float(p) if asked.start is None else asked.start, float(p), asked.until))
 
 
 def restoring_of(asked: ReconstructionConfig) -> Restoring:

@@ -32,6 +32,8 @@ def refuse_nonsense(config: RunConfig, classes: int) -> None:
         )
     if game.one_pass is True and game.updates == "alternating":
         raise UsageError("game.one_pass is a way of --game.updates simultaneous: give that too, or leave it out.")
+    if config.augment.kind != "none" and game.kind not in ("generation", "semi-supervised"):
+        raise UsageError(f"augment.kind is for games that generate; leave it out of the game {game.kind}.")
     refuse_lone_remedies(config)
     refuse_lazy_apart(config)
     if config.discriminator is not None:

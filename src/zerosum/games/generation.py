@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from zerosum.errors import UsageError
+from zerosum.games.augmenting import Augmenting
 from zerosum.games.game import Batch, Game, Loss, Turn, evaluating, frozen
 from zerosum.games.information import Information
 from zerosum.games.labels import Classification, told
@@ -50,6 +51,7 @@ class Generation(Game):
         latents: what the generator starts from.
         shape: of a sample, for the buffer of old ones: (C, H, W) or (D,).
         remedies: against collapse.
+        augmenting: of what the discriminator sees; None: it sees samples as they are.
         lazy_apart: lazy penalties take turns of their own, instead of joining every so many-th turn of their player.
         classification: the auxiliary classifier of labels (ACGAN), which plays with the discriminator.
         one_pass: simultaneous updates from one judgement of the fakes, with the same dropout for both players; None:
@@ -73,6 +75,7 @@ class Generation(Game):
         latents: Latents,
         shape: tuple[int, ...] = (),
         remedies: Remedies | None = None,
+        augmenting: Augmenting | None = None,
         lazy_apart: bool = False,
         classification: Classification | None = None,
         one_pass: bool | None = None,
@@ -87,6 +90,7 @@ class Generation(Game):
         self.reduction = reduction
         self.latents = latents
         self.remedies = remedies or Remedies()
+        self.augmenting = augmenting
         self.released = ("generator",)
         self.mixes = mixes_samples(discriminator)
         self.classification = classification
@@ -188,11 +192,17 @@ class Generation(Game):
                 0.0 if self.remedies.noise is None else self.remedies.noise.at(draw.progress)
             )
 
-    def _show(self, samples: Tensor, draw: Draw) -> Tensor:
-        """Samples as the discriminator is shown them: with noise, in packs."""
+    def _show(self, samples: Tensor, draw: Draw, side: str) -> Tensor:
+        """Samples as the discriminator is shown them: augmented, with noise, in packs."""
+        if self.augmenting is not None:
+            samples = self.augmenting.shown(samples, draw, side)
         if self.remedies.noise is not None:
             samples = samples + self.remedies.noise.at(draw.progress) * torch.randn_like(samples)
         return in_packs(samples, self.remedies.pack)
+
+    def _observe(self, real_logits: Tensor, fake_logits: Tensor) -> None:
+        if self.augmenting is not None:
+            self.augmenting.observe(real_logits, fake_logits)
 
     def _judge(self, real: Tensor, fake: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Logits of real and fake in float32, and features of both: in one pass, unless a layer would mix the two.
@@ -218,7 +228,7 @@ class Generation(Game):
 
         Both are shown here.
         """
-        fake, judge = self._show(fake, draw), told(self.discriminator, batch.labels)
+        fake, judge = self._show(fake, draw, "fake again"), told(self.discriminator, batch.labels)
         if self.reads_features:
             fake_logits, fake_features = frozen(judge, fake, features=True)
         else:
@@ -227,7 +237,11 @@ class Generation(Game):
         if not (self.loss.pairs or self.remedies.feature_matching):
             return fake_logits, fake_features, fake_logits.detach(), fake_features.detach()
         with torch.no_grad():
-            return fake_logits, fake_features, *self._features(self._show(batch.images, draw), batch.labels)
+            return (
+                fake_logits,
+                fake_features,
+                *self._features(self._show(batch.images, draw, "real again"), batch.labels),
+            )
 
     # each player's loss
 
@@ -240,9 +254,10 @@ class Generation(Game):
 
     def _discriminator_loss(self, batch: Batch, fake: Tensor, draw: Draw) -> Loss:
         """The discriminator's side, on samples as they come; no gradient to them."""
-        shown_real = self._show(batch.images, draw)
-        shown_fake = self._show(fake.detach() if self.replay is None else self.replay.mix(fake.detach(), draw), draw)
+        fake = fake.detach() if self.replay is None else self.replay.mix(fake.detach(), draw)
+        shown_real, shown_fake = self._show(batch.images, draw, "real"), self._show(fake, draw, "fake")
         real_logits, fake_logits, real_features, features = self._judge(shown_real, shown_fake, batch.labels)
+        self._observe(real_logits, fake_logits)
         loss = self._adversarial(real_logits, fake_logits, draw)
         seen = Seen(shown_real, shown_fake, real_logits, fake_logits, labels=batch.labels)
         total = loss * (self.discriminator_factor * self._scale(draw))
@@ -329,8 +344,8 @@ class Generation(Game):
         """The lazy penalties of a player alone, each times what it is lazy by."""
         if player == "discriminator":
             with torch.no_grad():
-                fake = self._show(self._make_fakes(batch, draw), draw)
-            real = self._show(batch.images, draw)
+                fake = self._show(self._make_fakes(batch, draw), draw, "fake")
+            real = self._show(batch.images, draw, "real")
             seen = Seen(real, fake, *self._judge(real, fake, batch.labels)[:2], labels=batch.labels)
         else:
             seen = self._seen_by_generator(batch, draw)
@@ -356,8 +371,10 @@ class Generation(Game):
 
     def _both_shared(self, batch: Batch, draw: Draw) -> Loss:
         """Both players' gradients from one pass; see the head of this file."""
-        shown_real, shown_fake = self._show(batch.images, draw), self._show(self._make_fakes(batch, draw), draw)
+        shown_real = self._show(batch.images, draw, "real")
+        shown_fake = self._show(self._make_fakes(batch, draw), draw, "fake")
         real_logits, fake_logits, *_ = self._judge(shown_real, shown_fake, batch.labels)
+        self._observe(real_logits, fake_logits)
         r = real_logits.detach().requires_grad_()
         f = fake_logits.detach().requires_grad_()
         generator_loss = self.loss.generator_loss(f, r.detach())

@@ -108,4 +108,4 @@ class SemiSupervised(Generation):
         few = batch.labelled
         if few is None or few.labels is None:
             raise UsageError("A semi-supervised game needs images whose labels it may know: give --data.labelled 100.")
-        return cross_entropy(network.classes(self._show(few.images, draw)), few.labels)
+        return cross_entropy(network.classes(self._show(few.images, draw, "few")), few.labels)

@@ -23,6 +23,7 @@ from zerosum.games.fading import Fading
 from zerosum.games.game import evaluating
 from zerosum.games.labels import told
 from zerosum.games.randomness import Draw
+from zerosum.networks import StyleGenerator
 
 
 @dataclass
@@ -188,11 +189,32 @@ def _lecam(discriminator: nn.Module, seen: Seen, draw: Draw, memory: Memory, *, 
 def _path_length(generator: nn.Module, seen: Seen, draw: Draw, memory: Memory, *, decay: float) -> Tensor:
     latents = seen.real.new_empty(0) if seen.latents is None else seen.latents
     some = latents[: max(1, len(latents) // 2)]  # half a batch, as published
-    with torch.no_grad():
-        like = torch.empty_like(generator(some))
-    value, mean = penalties.path_length(generator, some, torch.randn_like(like), memory["mean"].clone(), decay=decay)
+    make, start, like = _paths(generator, some)
+    value, mean = penalties.path_length(make, start, torch.randn_like(like), memory["mean"].clone(), decay=decay)
     memory["mean"].copy_(mean)
     return value
+
+
+def _paths(generator: nn.Module, latents: Tensor) -> tuple[Callable[[Tensor], Tensor], Tensor, Tensor]:
+    """What makes samples of which starts, along which paths are measured; and a tensor of the samples' shape.
+
+    Of a generator with styles: its synthesis, of the styles (N, layers, style) that its mapping makes of what the
+    latents, and labels, become on their way there; as in StyleGAN2, but for its mixing. Of others: itself, of latents.
+    """
+    styled = next((part for part in generator.modules() if isinstance(part, StyleGenerator)), None)
+    given: list[Tensor] = []
+    hook = styled.register_forward_pre_hook(lambda _, arguments: given.append(arguments[0])) if styled else None
+    try:
+        with torch.no_grad():
+            like = torch.empty_like(generator(latents))
+    finally:
+        if hook is not None:
+            hook.remove()
+    if styled is None:
+        return generator, latents, like
+    with torch.autocast(latents.device.type, enabled=False):
+        styles = styled.styles(given[0].to(styled.constant.dtype))
+    return styled.synthesise, styles[:, None].expand(-1, len(styled.layers), -1), like
 
 
 TERMS: dict[str, Term] = {

@@ -15,10 +15,12 @@ from zerosum.networks import (
     mlp,
     patch,
     quick,
+    r3gan,
     resnet,
     sndcgan,
     srgan,
     style,
+    stylegan2,
     unet,
 )
 from zerosum.networks.blueprint import Blueprint
@@ -78,10 +80,12 @@ __all__ = [
     "options",
     "patch",
     "quick",
+    "r3gan",
     "register",
     "resnet",
     "sndcgan",
     "srgan",
     "style",
+    "stylegan2",
     "unet",
 ]

@@ -48,7 +48,7 @@ class Engine:
                     seed_torch(feed.randomness, turn.name, batches[0][1].first)
                     self.records.add_stacked(turn.name, *self._compiled.take_turn(turn, *batches[0]))
         if state.ema is not None:
-            state.ema.update(state.images, state.images - before)
+            state.ema.update(state.images, state.images - before, progress)
 
     def _batches(self, feed: Feed, progress: float) -> list[tuple[Batch, Draw]]:
         first, whole, part = self.state.images, self.plan.batch, self.plan.micro_batch

@@ -25,6 +25,12 @@ class Adam:
     betas: tuple[float, float]
     eps: float
     schedule: Schedule
+    beta2_to: float | None = None
+
+    def beta2_at(self, progress: float) -> float:
+        """The second rate, where it changes as the learning rate does: R3GAN's goes from 0.9 to 0.99."""
+        end = self.betas[1] if self.beta2_to is None else self.beta2_to
+        return self.betas[1] + self.schedule.gone(progress) * (end - self.betas[1])
 
     def begin(self, leaves: list[Tensor]) -> Moments:
         """Moments before the first step."""
@@ -35,7 +41,13 @@ class Adam:
         }
 
     def update(
-        self, leaves: list[Tensor], gradients: list[Tensor], moments: Moments, lr: float, called_off: Tensor
+        self,
+        leaves: list[Tensor],
+        gradients: list[Tensor],
+        moments: Moments,
+        lr: float,
+        called_off: Tensor,
+        progress: float,
     ) -> None:
         """One step in place; none where the scalar `called_off` is 1: the fused kernel reads it on the device."""
         adam(
@@ -50,7 +62,7 @@ class Adam:
             found_inf=called_off,
             amsgrad=False,
             beta1=self.betas[0],
-            beta2=self.betas[1],
+            beta2=self.beta2_at(progress),
             lr=lr,
             weight_decay=0.0,
             eps=self.eps,
@@ -83,7 +95,13 @@ class RmsProp:
         return {"square_avg": [torch.zeros_like(leaf, requires_grad=False) for leaf in leaves]}
 
     def update(
-        self, leaves: list[Tensor], gradients: list[Tensor], moments: Moments, lr: float, called_off: Tensor
+        self,
+        leaves: list[Tensor],
+        gradients: list[Tensor],
+        moments: Moments,
+        lr: float,
+        called_off: Tensor,
+        progress: float,
     ) -> None:
         """One step in place; none where the scalar `called_off` is 1."""
         go = 1 - called_off
@@ -105,13 +123,14 @@ class Player:
         self.name = name
         self.rule = rule
         self.clip = clip
-        self.lr = rule.lr
+        self.lr, self.progress = rule.lr, 0.0
         self.parameters = dict(parameters)
         self._leaves: list[Tensor] = list(self.parameters.values())
         self.moments = rule.begin(self._leaves)
 
     def schedule(self, progress: float) -> None:
         """Set the learning rate of `progress`, the share of the run that is done."""
+        self.progress = progress
         self.lr = self.rule.lr * self.rule.schedule.at(progress)
 
     def forget_gradients(self) -> None:
@@ -130,7 +149,7 @@ class Player:
     @torch.no_grad()
     def step(self, gradients: list[Tensor], called_off: Tensor) -> None:
         """One update, unless the scalar `called_off` is 1: it is read on the device, no one waits."""
-        self.rule.update(self._leaves, gradients, self.moments, self.lr, called_off)
+        self.rule.update(self._leaves, gradients, self.moments, self.lr, called_off, self.progress)
         if self.clip:
             torch._foreach_clamp_min_(self._leaves, -self.clip)
             torch._foreach_clamp_max_(self._leaves, self.clip)

@@ -123,14 +123,14 @@ class Stacked(Engine):
             return None
         averages = stack_in_place([list(ema.network.parameters()) for ema in emas])
         sources = [self._parameters[name].detach() for name, _ in emas[0].network.named_parameters()]
-        return Average(averages, sources, emas[0].half_life, emas[0].ramp)
+        return Average(averages, sources, emas[0].half_life, emas[0].ramp, emas[0].until)
 
     def step(self, feed: Feed, progress: float) -> None:
         """Every turn of the game once for every member, then the averages; `feed` is the first member's."""
         before = self.state.images
         super().step(feed, progress)
         if self._average is not None:
-            self._average.update(self.state.images, self.state.images - before)
+            self._average.update(self.state.images, self.state.images - before, progress)
 
     def _batches(self, feed: Feed, progress: float) -> list[tuple[Batch, Draw]]:
         first, batch = self.state.images, self.plan.batch

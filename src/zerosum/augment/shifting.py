@@ -1,7 +1,4 @@
-"""Differentiable augmentation of images (N, C, H, W); random numbers come as an argument, like every one of ours.
-
-Imports torch: import late where a command line must answer at once.
-"""
+"""T(x) of balanced consistency: mirrored or not, and moved by up to a few pixels."""
 
 from __future__ import annotations
 
