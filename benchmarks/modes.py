@@ -32,7 +32,7 @@ from torch import Tensor
 
 import stacked
 import zerosum
-from zerosum.config import parse_count
+from zerosum.config_fields import parse_count
 from zerosum.data import MIXTURES
 from zerosum.evaluation import side_of_model
 from zerosum.metrics import Modes, count_modes

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from zerosum.config import TrainingConfig, parse_count
+from zerosum.config import TrainingConfig
+from zerosum.config_fields import parse_count
 from zerosum.errors import UsageError
 from zerosum.settings import describe_keys, differences, known_keys, make_config, read_recipe, recipe_names
 

@@ -14,7 +14,7 @@ import torch
 
 import zerosum
 from pictures import write_pairs
-from zerosum.config import KINDS, TRANSLATIONS
+from zerosum.config_game import KINDS, TRANSLATIONS
 from zerosum.data import open_data
 from zerosum.data.arrays import find_idx
 from zerosum.data.builtin import DEBIAN

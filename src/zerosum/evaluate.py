@@ -15,7 +15,8 @@ from typing import Any
 import torch
 
 from zerosum.comparison import compared
-from zerosum.config import TRANSLATIONS, DataConfig, RunConfig
+from zerosum.config import DataConfig, RunConfig
+from zerosum.config_game import TRANSLATIONS
 from zerosum.data import BUILTIN, open_data
 from zerosum.errors import DataError, RunError, UsageError
 from zerosum.evaluation import Evaluation, Side, side_of_model, side_of_store

@@ -9,7 +9,8 @@ from typing import Any
 
 from torch import nn
 
-from zerosum.config import TRANSLATIONS, RunConfig
+from zerosum.config import RunConfig
+from zerosum.config_game import TRANSLATIONS
 from zerosum.errors import UsageError
 from zerosum.games import (
     AdversarialAutoencoder,

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from zerosum.config import TRANSLATIONS, DataConfig, RunConfig
+from zerosum.config import DataConfig, RunConfig
+from zerosum.config_game import TRANSLATIONS
 from zerosum.data import (
     Degradation,
     Pairs,

@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 from zerosum.augment import Adaptive, Ramp, augmentation
-from zerosum.config import PenaltyConfig, ReconstructionConfig, RemediesConfig, RunConfig
+from zerosum.config import RunConfig
+from zerosum.config_game import PenaltyConfig, ReconstructionConfig, RemediesConfig
 from zerosum.data import Degradation
 from zerosum.errors import UsageError
 from zerosum.games import (

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from zerosum.config import TRANSLATIONS, LatentConfig, PlayerConfig, RunConfig
+from zerosum.config import LatentConfig, PlayerConfig, RunConfig
+from zerosum.config_game import TRANSLATIONS
 from zerosum.errors import UsageError
 from zerosum.games import term_of
 from zerosum.networks.registry import GIVEN

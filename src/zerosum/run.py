@@ -14,7 +14,8 @@ import torch
 
 from zerosum.assembly import make_plan, make_state, model_config, resolve
 from zerosum.comparison import make_judging
-from zerosum.config import CHANGEABLE, ENDS, TRANSLATIONS, RunConfig
+from zerosum.config import CHANGEABLE, ENDS, RunConfig
+from zerosum.config_game import TRANSLATIONS
 from zerosum.data import GAUSSIAN_COVARIANCE, GAUSSIAN_MEAN
 from zerosum.errors import DivergedError, RunError, UsageError, ZerosumError
 from zerosum.files import write_json, write_whole

@@ -13,7 +13,8 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from zerosum.config import CHANGEABLE, ENDS, RunConfig, Section
+from zerosum.config import CHANGEABLE, ENDS, RunConfig
+from zerosum.config_fields import Section
 from zerosum.errors import UsageError, nearest
 
 
