@@ -22,10 +22,10 @@ from zerosum.errors import DataError, RunError, UsageError
 from zerosum.evaluation import Evaluation, Side, side_of_model, side_of_store
 from zerosum.evaluation import evaluate as measured
 from zerosum.evaluation.measures import check_names
-from zerosum.files import about_name, disk_errors, write_json, write_whole
+from zerosum.files import disk_errors, write_json, write_whole
 from zerosum.material import Material, open_pictures, open_samples
 from zerosum.metrics.extractors import Extractor, best_installed, extractor
-from zerosum.model import Ensemble, has_diverged, load, member_folders
+from zerosum.model import Ensemble, load, sound_members
 from zerosum.released import choose_device
 from zerosum.settings import read_recipe, validate
 from zerosum.training.display import Display, PlainDisplay
@@ -217,9 +217,7 @@ def _with_its_own(model: Any, run: Path, seed: int, display: Display) -> Sides:
 
 def _members(run: Path, ensemble: Ensemble, seed: int) -> list[Side]:
     """The samples of each member that takes part, the same seed's."""
-    made = [path for path in member_folders(run) if (path / "model" / about_name("model")).is_file()]
-    sound = [path for path in made if not has_diverged(path)]
-    names = [path.relative_to(run).as_posix() for path in sound]
+    names = [path.relative_to(run).as_posix() for path in sound_members(run)]
     return [side_of_model(member, seed, name) for name, member in zip(names, ensemble.members, strict=True)]
 
 

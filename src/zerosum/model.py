@@ -198,12 +198,17 @@ def load(path: str | Path, device: str = "cpu") -> Model | Ensemble | Translator
 
 
 def _load_ensemble(run: Path, device: str) -> Ensemble:
+    return Ensemble([_load_model(path / "model", device) for path in sound_members(run)])
+
+
+def sound_members(run: Path) -> list[Path]:
+    """The run folders of those members that an ensemble samples from. Raises `RunError` where there is none."""
     made = [path for path in member_folders(run) if (path / "model" / about_name("model")).is_file()]
     sound = [path for path in made if not has_diverged(path)]
     if not sound:
         why = "none of its members has a model yet" if not made else "those of its members that have a model diverged"
         raise RunError(f"{run} is an ensemble, and {why}: wait for a first checkpoint, or go on training.")
-    return Ensemble([_load_model(path / "model", device) for path in sound])
+    return sound
 
 
 def has_diverged(run: Path) -> bool:
