@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -76,8 +77,8 @@ class Judging:
         chosen(self.metrics, self.compared.make(model), self.compared.real)
 
     def judge(self, model: Any) -> dict[str, float]:
-        """Figures by their whole names, as in evaluation.json."""
-        return evaluate(
+        """Figures by their whole names, as in evaluation.json; without those that are no numbers."""
+        found = evaluate(
             self.compared.make(model),
             self.compared.real,
             self.metrics,
@@ -88,7 +89,8 @@ class Judging:
             trained=self.compared.trained,
             device=self.device,
             progress=self.display.loading,
-        ).figures
+        )
+        return {name: value for name, value in found.figures.items() if math.isfinite(value)}
 
     def best(self, history: Sequence[Mapping[str, Any]]) -> tuple[int, float] | None:
         """Of the records, the count of images with the best figure, the first such, and the figure; None: none yet."""
