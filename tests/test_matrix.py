@@ -165,6 +165,10 @@ def refused(family: str, remedy: str) -> str:
     """What is said to a combination that means nothing."""
     if family == "patch" and "minibatch" in str(REMEDIES[remedy]):
         return "map"
+    if family == "stylegan2" and "minibatch" in str(REMEDIES[remedy]):
+        return "head"
+    if family == "r3gan" and "spectral" in str(REMEDIES[remedy]):
+        return "weights are zero"
     if family.startswith("style") and remedy == "information":
         return "style mixing"
     if family == "encoder-generator" and remedy == "information":

@@ -77,7 +77,7 @@ class Members:
 
     def __init__(self, folder: EnsembleFolder, config: RunConfig, material: Material, display: Several) -> None:
         self.folder, self.material, self.display = folder, material, display
-        self.count = config.training.ensemble
+        self.count, self.on_collapse = config.training.ensemble, config.training.on_collapse
         self.plan = make_plan(config, material.store, material.device)
         self.configs = {
             folder.member(number, self.count): member_config(config, number) for number in range(self.count)
@@ -91,6 +91,8 @@ class Members:
     def _has_ended(self, path: Path, stands: Standing | None) -> bool:
         if stands is None or stands.state == "diverged":
             return stands is not None
+        if stands.state == "collapsed":
+            return self.on_collapse != "continue"
         ended = stands.state == "done" and self.plan.progress(stands.images, stands.seconds) >= 1
         return ended and (path / "report.html").exists()
 
@@ -103,7 +105,11 @@ class Members:
     def diverged(self) -> dict[Path, str]:
         """Which have diverged, and why."""
         found = {path: standing(path) for path in self.configs}
-        return {path: stands.reason for path, stands in found.items() if stands and stands.state == "diverged"}
+        return {
+            path: stands.reason
+            for path, stands in found.items()
+            if stands and stands.state in ("diverged", "collapsed")
+        }
 
     def train_stacked(self, interrupts: Interrupts) -> None:
         """Train at once those that can; who meets NaN is left behind, to be trained alone."""
@@ -194,7 +200,7 @@ def _finish(ensemble: Members, display: Display) -> Run:
     words = "\n".join(f"M{ensemble.name(path)[1:]} has diverged. {why}" for path, why in diverged.items())
     folder.status("diverged" if words else "done", words or "the end that was asked for", images, seconds)
     page = folder.path / "report.html"
-    if ensemble.trained or not page.exists():
+    if len(diverged) < count and (ensemble.trained or not page.exists()):
         display.note("Writing the report …")
         write_report(folder.path)
     if words:

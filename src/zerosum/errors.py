@@ -30,6 +30,10 @@ class DivergedError(ZerosumError):
     exit_code = 4
 
 
+class CollapsedError(DivergedError):
+    """The game collapsed, and was to stop then (exit 4)."""
+
+
 class RunError(ZerosumError):
     """The run folder is locked, corrupt, incomplete, or the disk is full (exit 5)."""
 

@@ -87,7 +87,8 @@ class Evidence:
     @classmethod
     def of_record(cls, record: Mapping[str, Any]) -> Self | None:
         """The evidence in a line of records.jsonl; None where it has none."""
-        return cls(**record["evidence"]) if record.get("evidence") else None
+        known = {key: value for key, value in record.get("evidence", {}).items() if key in cls.__annotations__}
+        return cls(**known) if "samples" in known else None
 
 
 @dataclass(frozen=True)

@@ -77,6 +77,22 @@ def write_folder(path: Path, fill: Callable[[Path], None]) -> None:
             raise
 
 
+def recover_folders(parent: Path) -> None:
+    """Mend what a kill within `write_folder` left in `parent`: what was is there again, unless what came is, whole.
+
+    What was on its way out, under another name, is deleted.
+    """
+    for old in parent.glob(".*.old"):
+        path = old.with_name(old.name.removeprefix(".").removesuffix(".old"))
+        with disk_errors(path):
+            if not path.exists():
+                old.rename(path)
+    for kind in ("tmp", "old", "gone"):
+        for left in parent.glob(f".*.{kind}"):
+            if left.is_dir():
+                shutil.rmtree(left, ignore_errors=True)
+
+
 def _sync(path: Path) -> None:
     if os.name != "posix" and path.is_dir():
         return  # only POSIX lets one flush a folder

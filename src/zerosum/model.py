@@ -212,9 +212,9 @@ def sound_members(run: Path) -> list[Path]:
 
 
 def has_diverged(run: Path) -> bool:
-    """Whether the status.json of a run folder says so."""
+    """Whether the status.json of a run folder says so, or that it was stopped at a collapse."""
     try:
-        return bool(json.loads((run / "status.json").read_text(encoding="utf-8"))["state"] == "diverged")
+        return bool(json.loads((run / "status.json").read_text(encoding="utf-8"))["state"] in ("diverged", "collapsed"))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunError(f"{run / 'status.json'} cannot be read: {error}. Go on training to have it written.") from error
 

@@ -231,11 +231,16 @@ def spectral_normalise(network: nn.Module) -> nn.Module:
 
     The weights move to `parametrizations.weight.original`, with two buffers for the power iteration, so they keep their
     place in a state_dict as plain tensors; initialise them first. Layers that have it already are left alone.
-    Raises UsageError for a network without such a layer.
+    Raises UsageError for a network without such a layer, and for one with weights of zero, which have no norm.
     """
     layers = [layer for layer in network.modules() if isinstance(layer, nn.Linear | nn.modules.conv._ConvNd)]
     if not layers:
         raise UsageError(f"{type(network).__name__} has no linear or convolutional layer to normalise")
+    if not all(layer.weight.any() for layer in layers):
+        raise UsageError(
+            f"{type(network).__name__} begins with layers whose weights are zero, which no norm can be brought to 1 by "
+            "division: leave spectral normalisation out"
+        )
     for layer in layers:
         if not parametrize.is_parametrized(layer, "weight"):
             parametrizations.spectral_norm(layer)

@@ -17,8 +17,8 @@ from zerosum.comparison import make_judging
 from zerosum.config import CHANGEABLE, ENDS, RunConfig
 from zerosum.config_game import TRANSLATIONS
 from zerosum.data import GAUSSIAN_COVARIANCE, GAUSSIAN_MEAN
-from zerosum.errors import DivergedError, RunError, UsageError, ZerosumError
-from zerosum.files import write_json, write_whole
+from zerosum.errors import CollapsedError, DivergedError, RunError, UsageError, ZerosumError
+from zerosum.files import recover_folders, write_json, write_whole
 from zerosum.games import Game, Randomness
 from zerosum.games.randomness import number_of
 from zerosum.making import make_game
@@ -35,7 +35,7 @@ from zerosum.training.display import Display
 from zerosum.training.engine import Engine
 from zerosum.training.exhibits import Exhibits, Showing
 from zerosum.training.feed import Feed
-from zerosum.training.halt import MOST
+from zerosum.training.halt import MOST, healthy_until
 from zerosum.training.loop import Interrupts, play_on
 from zerosum.training.memory import keep_buffers
 from zerosum.training.plan import Plan
@@ -44,6 +44,11 @@ from zerosum.training.run_folder import HeldFolder, RunFolder
 from zerosum.training.translations import Translations, judged_of
 from zerosum.translator import Translator
 from zerosum.version import VERSION
+
+STOOD: dict[type[ZerosumError], str] = {
+    DivergedError: "diverged",
+    CollapsedError: "collapsed",
+}  # of status.json, by what ended the run
 
 
 @dataclass(frozen=True)
@@ -106,9 +111,10 @@ def train_run(folder: RunFolder, config: RunConfig, display: Display) -> Run:
     use = f"more samples    zerosum sample {folder.path} --count 16"
     if config.game.kind in TRANSLATIONS:
         use = f"your pictures   zerosum translate {folder.path} PICTURE|FOLDER --out FOLDER"
-    best = training.reporter.best_so_far
+    best, ended = training.reporter.best_so_far, training.reporter.out_of_patience
     display.note(
-        f"Done: {run.images:,} images in {run.seconds / 60:.1f} minutes.\n"
+        f"Done: {run.images:,} images in {run.seconds / 60:.1f} minutes"
+        f"{'' if ended is None else f', before its time: {ended.reason}'}.\n"
         f"  newest samples  {newest}\n"
         f"{f'  best model      {folder.best}: {best}' + chr(10) if best else ''}"
         f"  everything      {page}\n"
@@ -180,6 +186,7 @@ def make_training(folder: RunFolder, config: RunConfig, material: Material, game
     store, device = material.store, material.device
     fresh = not folder.config.exists()
     state = make_state(config, game)
+    recover_folders(folder.path)
     if checkpoint.restore(folder.checkpoints, state, display.note):
         display.note(f"Going on from image {state.images:,} of {folder.path}.")
     elif not fresh:
@@ -218,6 +225,8 @@ def make_reporter(
         held = Feed(material.held, randomness, flip=False, sources=material.held_sources)
     shown = make_exhibits(folder, config, material, game)
     judging = make_judging(config, material, display)
+    if judging is not None:
+        judging.remember(folder.best)
     rule = config.training.on_collapse
     return Reporter(folder, store, held, about, shown, still, history, display, plan, rule, judging)
 
@@ -241,11 +250,16 @@ def play(training: Training, interrupts: Interrupts) -> Run:
         halt = play_on(Engine(state, plan), training.feed, plan, reporter, interrupts)
         while halt is not None and halt.kind == "back":
             go_back(training, halt.reason)
+            if training.done:
+                raise CollapsedError(
+                    f"At the end of its time a {halt.reason}. The run is back at image {state.images:,}, healthy: to "
+                    "go on from there, give a later end, --minutes."
+                )
             halt = play_on(Engine(state, plan), training.feed, plan, reporter, interrupts)
         if halt is not None and halt.kind == "fail":
-            raise DivergedError(halt.reason)
+            raise CollapsedError(halt.reason)
     except ZerosumError as error:
-        stood = "diverged" if isinstance(error, DivergedError) else "stopped"
+        stood = STOOD.get(type(error), "stopped")
         with suppress(RunError):  # the disk that is full for a checkpoint may be full for this too
             folder.status(stood, str(error), state.images, state.seconds)
         raise
@@ -265,10 +279,12 @@ def go_back(training: Training, why: str) -> None:
     reports by images. Raises `RunError` where no healthy checkpoint is left.
     """
     folder, state, reporter = training.folder, training.state, training.reporter
-    path = checkpoint.last_healthy(folder.checkpoints)
+    path = checkpoint.last_until(folder.checkpoints, healthy_until(reporter.history))
     if path is None:
-        raise RunError(
-            f"{folder.checkpoints} holds no healthy checkpoint to go back to. Start anew with another --out."
+        reporter.checkpoint(state)
+        raise CollapsedError(
+            f"{folder.checkpoints} has no checkpoint of a healthy time to go back to, after a {why}. "
+            "--on-collapse continue goes on all the same."
         )
     before, seconds = state.images, state.seconds
     tensors, about = checkpoint.read(path)
@@ -278,17 +294,22 @@ def go_back(training: Training, why: str) -> None:
         checkpoint.drop(newer)
     reporter.go_back(folder.rewind(state.images))
     checkpoint.write(path, state)
+    reporter.release(state)
     count = len(state.rollbacks)
     reporter.display.note(f"Back from image {before:,} to {state.images:,}, {count} of {MOST} times: {why}")
 
 
 def _already_done(training: Training, display: Display) -> Run:
     folder, state = training.folder, training.state
+    ended = training.reporter.out_of_patience
+    longer = "give a later end (--images, --minutes or --epochs)"
+    if ended is not None:
+        longer = f"give more --patience, for {ended.reason}"
     display.note(
-        f"{folder.path} is done: {state.images:,} images in {state.seconds / 60:.1f} minutes. To train it longer, give "
-        f"a later end (--images, --minutes or --epochs); to see it: {folder.path / 'report.html'}"
+        f"{folder.path} is done: {state.images:,} images in {state.seconds / 60:.1f} minutes. To train it longer, "
+        f"{longer}; to see it: {folder.path / 'report.html'}"
     )
-    folder.status("done", "the end that was asked for", state.images, state.seconds)
+    folder.status("done", "the end that was asked for" if ended is None else ended.reason, state.images, state.seconds)
     if not (folder.path / "report.html").exists():
         write_report(folder.path)
     return Run(folder.path, state.images, seconds=state.seconds)

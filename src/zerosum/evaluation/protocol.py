@@ -127,13 +127,13 @@ def evaluate(
     where samples are not finite, or the cache cannot be written.
     """
     began, clock = datetime.now(UTC), time.monotonic()
-    _check_sides(made, real, features)
+    check_sides(made, real, features)
     extractor = None if made.is_points else features
     many = count if count is not None else min(made.of(ENOUGH), real.of(ENOUGH))
     names = fitting(made, real) if measures is None else chosen(measures, made, real)
     if measures is None:  # what is not asked for is no error
         names = tuple(name for name in names if _fewest(many, made, real) >= MEASURES[name].least) or names
-    _check_count(names, many, made, real)
+    check_count(names, many, made, real)
     bench = Bench(made, real, held, extractor, many, seed, torch.device(device), progress, trained)
     found = {name: MEASURES[name].find(bench) for name in names}
     about = _about_features(made, extractor)
@@ -182,7 +182,7 @@ def _named(found: dict[str, Found], features: str) -> dict[str, float]:
     }
 
 
-def _check_sides(made: Side, real: Side, features: Extractor | None) -> None:
+def check_sides(made: Side, real: Side, features: Extractor | None) -> None:
     """Raises `UsageError` where two sides cannot be compared."""
     sizes = [f"{side.name} has {_shape(side)}" for side in (made, real)]
     if made.is_points != real.is_points or (made.is_points and made.shape != real.shape):
@@ -203,7 +203,7 @@ def _fewest(count: int, made: Side, real: Side) -> int:
     return min(side.of(count) for side in (made, real))
 
 
-def _check_count(names: Sequence[str], count: int, made: Side, real: Side) -> None:
+def check_count(names: Sequence[str], count: int, made: Side, real: Side) -> None:
     """Raises `UsageError` where a measure needs more images than there are."""
     for side in (made, real):
         for name in names:

@@ -18,8 +18,8 @@ class Member:
 
     @property
     def counts(self) -> bool:
-        """Whether it takes part in means and samples: one that diverged does not."""
-        return self.run.status.state != "diverged"
+        """Whether it takes part in means and samples: one that diverged, or collapsed, does not."""
+        return self.run.status.state not in ("diverged", "collapsed")
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ VERDICTS = {
     "running": "Still training; this page shows the run as of its last report.",
     "done": "Finished.",
     "stopped": "Stopped before its end; the same command goes on.",
+    "collapsed": "Stopped, for the game had collapsed.",
     "diverged": "Diverged: a loss or a gradient was no longer a number.",
 }
 MOST_FILES = 200

@@ -28,7 +28,7 @@ from zerosum.report.row_kinds import ROW_KINDS
 from zerosum.report.translation import Translation, read_translation, shape_words
 
 SAMPLE_NAME = re.compile(r"[0-9]{9,15}")
-STATES = ("running", "done", "stopped", "diverged")
+STATES = ("running", "done", "stopped", "diverged", "collapsed")
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from zerosum.errors import RunError
-from zerosum.files import disk_errors, load_tensors, read_about, save_tensors, write_folder
+from zerosum.files import disk_errors, load_tensors, read_about, recover_folders, save_tensors, write_folder
 from zerosum.games import Game
 from zerosum.training.ema import Ema
 from zerosum.training.optim import Player
@@ -73,23 +73,22 @@ class State:
         self.images, self.seconds, self.rollbacks = images, seconds, list(rollbacks)
 
 
-def write(path: Path, state: State, *, healthy: bool = True) -> None:
-    """Write the state into the folder `path`, whole or not at all; `healthy`: what the last report said."""
+def write(path: Path, state: State) -> None:
+    """Write the state into the folder `path`, whole or not at all."""
     about = {
         "format": FORMAT,
         "images": state.images,
         "seconds": round(state.seconds, 3),
-        "healthy": healthy,
         "rollbacks": state.rollbacks,
     }
     write_folder(path, lambda inside: save_tensors(inside, "state", state.tensors(), about))
 
 
-def save(folder: Path, state: State, *, healthy: bool = True, keep_healthy: bool = False) -> Path:
-    """Write `folder/000200000`, and drop all but the newest two, and the newest healthy one if that is asked for."""
+def save(folder: Path, state: State, healthy: int | None = None) -> Path:
+    """Write `folder/000200000`; drop all but the newest two and, where that is given, the newest until `healthy`."""
     path = folder / f"{state.images:09d}"
-    write(path, state, healthy=healthy)
-    spared = last_healthy(folder) if keep_healthy else None
+    write(path, state)
+    spared = None if healthy is None else last_until(folder, healthy)
     for old in existing(folder)[:-KEPT]:
         if old != spared:
             drop(old)
@@ -99,14 +98,14 @@ def save(folder: Path, state: State, *, healthy: bool = True, keep_healthy: bool
 def drop(path: Path) -> None:
     """Delete a checkpoint: it, too, is there whole or under no such name."""
     with disk_errors(path):
-        shutil.rmtree(path.rename(path.with_name(f".{path.name}.old")), ignore_errors=True)
+        shutil.rmtree(path.rename(path.with_name(f".{path.name}.gone")), ignore_errors=True)
 
 
-def last_healthy(folder: Path) -> Path | None:
-    """The newest checkpoint from after a healthy report; None where there is none."""
+def last_until(folder: Path, images: int) -> Path | None:
+    """The newest sound checkpoint of so many images or fewer; None where there is none."""
     for path in reversed(existing(folder)):
         with suppress(RunError):  # damaged: the one before, then
-            if read_about(path, "state").get("healthy"):
+            if int(path.name) <= images and read_about(path, "state"):
                 return path
     return None
 
@@ -121,8 +120,7 @@ def restore(folder: Path, state: State, note: Callable[[str], None]) -> bool:
 
     Returns False where there is none at all. Raises `RunError` where there are some and none is sound.
     """
-    for left in (*folder.glob(".*.tmp"), *folder.glob(".*.old")):
-        shutil.rmtree(left, ignore_errors=True)  # a kill in the middle of a write left it
+    recover_folders(folder)
     paths = existing(folder)
     for path in reversed(paths):
         try:
@@ -140,6 +138,7 @@ def restore(folder: Path, state: State, note: Callable[[str], None]) -> bool:
 def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The tensors and the numbers of a checkpoint. Raises `RunError` where it is not sound."""
     tensors, about = load_tensors(path, "state")
+    about.setdefault("rollbacks", [])
     kinds: dict[str, type | tuple[type, ...]] = {"images": int, "seconds": (int, float), "rollbacks": list}
     if not all(isinstance(about.get(key), kind) for key, kind in kinds.items()):
         raise RunError("its state.json is not one that zerosum writes.")

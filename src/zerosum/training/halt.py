@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from zerosum.diagnosis import COLLAPSE
+from zerosum.diagnosis import COLLAPSE, HEALTHY
 
 MOST = 3  # rollbacks of one run
 IN_A_ROW = 2  # reports that must have seen a collapse: one may be a bad moment
@@ -22,6 +22,12 @@ class Halt:
 
     kind: Literal["end", "back", "fail"]
     reason: str
+
+
+def healthy_until(history: Sequence[Mapping[str, Any]]) -> int:
+    """The images of the newest report that looked and found the game healthy; 0 where none did: the beginning is."""
+    healthy = [record["images"] for record in history if record.get("evidence") and record["health"] == HEALTHY]
+    return max(healthy, default=0)
 
 
 def after_collapse(history: Sequence[Mapping[str, Any]], rule: OnCollapse, rollbacks: int) -> Halt | None:

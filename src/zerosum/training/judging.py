@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from zerosum.errors import UsageError
 from zerosum.evaluation import MEASURES, Side, evaluate
 from zerosum.evaluation.measures import check_names, chosen
-from zerosum.evaluation.protocol import meaning, measure_of
+from zerosum.evaluation.protocol import check_count, check_sides, meaning, measure_of
+from zerosum.evaluation.ways import ways_of
+from zerosum.files import about_name, read_about
 from zerosum.metrics.extractors import Extractor
 from zerosum.training.display import Display
 from zerosum.training.halt import Halt
@@ -27,6 +30,20 @@ class Rules:
     count: int = 2_000
     best: str = ""
     patience: int = 0
+
+
+@dataclass(frozen=True)
+class Best:
+    """The best model so far: the figure's whole name, its value, after how many images, and of how many samples."""
+
+    figure: str
+    value: float
+    images: int
+    count: int
+
+    def beats(self, other: Best) -> bool:
+        """Whether it is better, which equal is not."""
+        return self.value > other.value if more_is_better(self.figure) else self.value < other.value
 
 
 @dataclass(frozen=True)
@@ -65,6 +82,7 @@ class Judging:
         self.rules, self.compared = rules, compared
         self.features, self.device, self.display = features, device, display
         self.metrics = metrics_of(rules)
+        self.best: Best | None = None
 
     def due(self, history: Sequence[Mapping[str, Any]], images: int, *, last: bool) -> bool:
         """Whether to judge now, at the `last` report of a run or another; `history`: the records before."""
@@ -73,8 +91,15 @@ class Judging:
         return images // every > judged // every or (last and judged < images)
 
     def check(self, model: Any) -> None:
-        """Raises `UsageError` where a measure does not fit what this model makes, or the data."""
-        chosen(self.metrics, self.compared.make(model), self.compared.real)
+        """Raises `UsageError` where a measure does not fit what this model makes, or the data, or their count."""
+        made, real = self.compared.make(model), self.compared.real
+        check_sides(made, real, self.features)
+        check_count(chosen(self.metrics, made, real), real.of(self.rules.count), made, real)
+        wanted, of = base(self.rules.best), self.rules.best.partition("[")[2].removesuffix("]")
+        if of and of != (self.features.name if self.features else "points"):
+            raise UsageError(f"--best {self.rules.best}: give --evaluation.features {of} with it.")
+        if wanted.startswith("ppl") and wanted != (found := f"ppl-{ways_of(model, 2, SEED).space}"):
+            raise UsageError(f"--best {self.rules.best}: the path length of this generator is {found}.")
 
     def judge(self, model: Any) -> dict[str, float]:
         """Figures by their whole names, as in evaluation.json; without those that are no numbers."""
@@ -92,32 +117,38 @@ class Judging:
         )
         return {name: value for name, value in found.figures.items() if math.isfinite(value)}
 
-    def best(self, history: Sequence[Mapping[str, Any]]) -> tuple[int, float] | None:
-        """Of the records, the count of images with the best figure, the first such, and the figure; None: none yet."""
-        found = [(record["images"], value) for record in history if (value := self.value(record)) is not None]
-        if not found:
-            return None
-        return min(found, key=lambda pair: (-pair[1] if more_is_better(self.rules.best) else pair[1], pair[0]))
-
-    def value(self, record: Mapping[str, Any]) -> float | None:
-        """What the figure that decides is in a record; None where that has none."""
-        for name, value in record.get("evaluation", {}).items():
-            if self.rules.best in (name, name.partition("[")[0]):
-                return float(value)
+    def better(self, figures: Mapping[str, float], images: int) -> Best | None:
+        """What the best is from now on, where these figures are better than the best so far."""
+        for name, value in figures.items() if self.rules.best else ():
+            if base(name) == base(self.rules.best):
+                new = Best(name, value, images, self.rules.count)
+                if self.best is None or new.beats(self.best):
+                    return new
         return None
+
+    def remember(self, folder: Path) -> None:
+        """Take the model in `folder` for the best so far, where it was judged by this figure, of as many samples.
+
+        Raises `RunError` where it is damaged.
+        """
+        judged = read_about(folder, "model").get("judged") if (folder / about_name("model")).is_file() else None
+        kinds = {"figure": str, "value": float, "images": int, "count": int}
+        whole = isinstance(judged, dict) and {key: type(value) for key, value in judged.items()} == kinds
+        best = Best(**judged) if judged is not None and whole else None
+        features = self.features.name if self.features else "points"
+        same = best is not None and best.figure in (base(self.rules.best), f"{base(self.rules.best)}[{features}]")
+        self.best = best if best is not None and same and best.count == self.rules.count else None
 
     def out_of_patience(self, history: Sequence[Mapping[str, Any]]) -> Halt | None:
         """Whether the figure has not become better for as many evaluations as one waits."""
-        best = self.best(history) if self.rules.best and self.rules.patience else None
-        if best is None:
+        best = self.best
+        if best is None or not self.rules.patience:
             return None
-        since = sum(bool(record.get("evaluation")) and record["images"] > best[0] for record in history)
+        since = sum(bool(record.get("evaluation")) and record["images"] > best.images for record in history)
         if since < self.rules.patience:
             return None
-        return Halt(
-            "end",
-            f"{self.rules.best} became no better in {since} evaluations than at image {best[0]:,}, {best[1]:.4g}",
-        )
+        than = f"{best.value:.4g} at image {best.images:,}"
+        return Halt("end", f"{best.figure} became no better in {since} evaluations than {than}")
 
 
 def metrics_of(rules: Rules) -> tuple[str, ...]:

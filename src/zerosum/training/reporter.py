@@ -6,6 +6,7 @@ import copy
 import math
 import time
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from zerosum.data import MIXTURES, Store, normalise
-from zerosum.diagnosis import HEALTHY, diagnose
+from zerosum.diagnosis import diagnose
 from zerosum.evidence import Evidence, Standard, gather, looked_at, standard_of
 from zerosum.games import Batch, Draw, Latents, Randomness
 from zerosum.games.paired import given_of
@@ -23,7 +24,7 @@ from zerosum.training.display import Display
 from zerosum.training.ema import settling
 from zerosum.training.exhibits import Showing
 from zerosum.training.feed import Feed
-from zerosum.training.halt import Halt, OnCollapse, after_collapse
+from zerosum.training.halt import Halt, OnCollapse, after_collapse, healthy_until
 from zerosum.training.judging import Judging
 from zerosum.training.plan import Plan
 from zerosum.training.run_folder import RunFolder
@@ -128,22 +129,23 @@ class Reporter:
     @property
     def best_so_far(self) -> str:
         """Which model was judged best, in words; empty where nobody judges."""
-        best = None if self.judging is None or not self.judging.rules.best else self.judging.best(self.history)
-        if self.judging is None or best is None:
-            return ""
-        return f"{self.judging.rules.best} {best[1]:.4g} at image {best[0]:,}"
+        best = None if self.judging is None else self.judging.best
+        return "" if best is None else f"{best.figure} {best.value:.4g} at image {best.images:,}"
 
     def _evaluated(self, state: State) -> dict[str, Any]:
         """The evaluation that belongs into a record, if it is time for one; the best model is kept."""
         judging, last = self.judging, self.plan.progress(state.images, state.seconds) >= 1
         if judging is None or not judging.due(self.history, state.images, last=last):
             return {}
-        record = {"images": state.images, "evaluation": judging.judge(self.model(state))}
-        best = judging.best([*self.history, record]) if judging.rules.best else None
-        if best is not None and best[0] == state.images:
+        figures = judging.judge(self.model(state))
+        best = judging.better(figures, state.images)
+        if best is not None:
             write(self.folder.checkpoints / "best", state)
-            self.model(state).save(self.folder.best)
-        return {"evaluation": record["evaluation"]}
+            model = self.model(state)
+            facts = {"judged": asdict(best)}
+            type(model)(dict(model.networks.items()), model.config | facts).save(self.folder.best)  # from now on it is
+            judging.best = best
+        return {"evaluation": figures}
 
     def _judged(self, state: State, samples: np.ndarray) -> dict[str, Any]:
         """Figures of the model and of the game as they are now, whole and by class, where there are any."""
@@ -187,8 +189,11 @@ class Reporter:
 
     def checkpoint(self, state: State) -> None:
         """Save the state, and release the model as it is now."""
-        healthy = not self.history or self.history[-1]["health"] == HEALTHY
-        save(self.folder.checkpoints, state, healthy=healthy, keep_healthy=self.on_collapse == "rollback")
+        save(self.folder.checkpoints, state, healthy_until(self.history) if self.on_collapse == "rollback" else None)
+        self.release(state)
+
+    def release(self, state: State) -> None:
+        """Put the model as it is now into the run folder."""
         self.model(state).save(self.folder.path / "model")
 
     def model(self, state: State) -> Model | Translator:

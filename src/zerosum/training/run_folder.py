@@ -60,7 +60,7 @@ class HeldFolder:
         return self.path / "config.toml"
 
     def status(self, state: str, reason: str, images: int, seconds: float) -> None:
-        """Say in words how it stands: state is running, done, stopped or diverged."""
+        """Say in words how it stands: state is running, done, stopped, diverged or collapsed."""
         write_json(
             self.path / "status.json",
             {"state": state, "reason": reason, "images": images, "seconds": round(seconds, 3)},
@@ -119,7 +119,7 @@ class RunFolder(HeldFolder):
                 if number == len(lines):
                     break  # torn by a kill in the middle of the write
                 raise RunError(f"{self.records}, line {number} is no JSON: {error}. Delete that line.") from error
-            if not isinstance(record, dict) or not isinstance(record.get("images"), int):
+            if not _is_record(record):
                 raise RunError(f"{self.records}, line {number} is no record of zerosum's. Delete that line.")
             if record["images"] <= images:
                 kept.append(record)
@@ -130,3 +130,13 @@ class RunFolder(HeldFolder):
             if sample.stem.isdigit() and int(sample.stem) > images:
                 sample.unlink()
         return kept
+
+
+def _is_record(record: Any) -> bool:
+    """Whether a line is what `append` writes, as far as the next report reads it: tables of numbers, and words."""
+    if not isinstance(record, dict) or not isinstance(record.get("images"), int):
+        return False
+    tables = [record.get(key, {}) for key in ("losses", "parts", "outputs", "gradients", "evidence", "evaluation")]
+    if not all(isinstance(table, dict) for table in tables) or not isinstance(record.get("health"), str):
+        return False
+    return all(value is None or isinstance(value, int | float) for table in tables for value in table.values())
