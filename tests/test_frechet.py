@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.linalg import sqrtm
 
 from zerosum.errors import UsageError
-from zerosum.metrics import frechet_distance, frechet_of_moments
+from zerosum.metrics import frechet, frechet_distance, frechet_of_moments
 
 Z2, I2 = torch.zeros(2), torch.eye(2)
 
@@ -98,3 +98,14 @@ def test_moments_that_do_not_fit() -> None:
         frechet_of_moments(Z2, I2, Z2, torch.eye(3))
     with pytest.raises(UsageError, match="NaN or infinite"):
         frechet_of_moments(Z2, I2, Z2, I2 * math.inf)
+
+
+def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 500 rows at once, of 64, and of 7, which are fewer than there are features."""
+    generator = torch.Generator().manual_seed(0)
+    a, b = (torch.randn(500, 12, generator=generator) @ torch.randn(12, 12, generator=generator) for _ in range(2))
+    found = []
+    for rows in (1000, 64, 7):
+        monkeypatch.setattr(frechet, "BLOCK", rows)
+        found.append(frechet_distance(a, b))
+    assert found == pytest.approx([found[0]] * 3, rel=1e-12)

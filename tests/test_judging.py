@@ -12,14 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 import zerosum
 from test_diagnosis import PLAIN
 from zerosum.cli import main
 from zerosum.diagnosis import COLLAPSE, HEALTHY
-from zerosum.errors import DivergedError, UsageError
-from zerosum.training.halt import MOST, after_collapse
+from zerosum.errors import CollapsedError, DivergedError, RunError, UsageError
+from zerosum.training import reporter
+from zerosum.training.checkpoint import State
+from zerosum.training.halt import MOST, Halt, after_collapse
 from zerosum.training.judging import Judging, Rules, metrics_of, more_is_better
+from zerosum.training.reporter import Reporter
 
 SMALL: dict[str, Any] = {"training.threads": 1, "training.report_every": 640, "training.checkpoint_every": 640}
 JUDGED: dict[str, Any] = {
@@ -87,15 +91,19 @@ def test_the_best_is_kept_and_patience_ends_the_run(
     command += [word for key, value in SMALL.items() for word in (f"--{key}", str(value))]
     assert main(command) == 0
     assert [record["images"] for record in records_of(out)] == [640, 1280, 1920, 2560]
-    stands = json.loads((out / "status.json").read_text())
-    assert stands["state"] == "done"
-    assert "no better in 2 evaluations than at image 1,280, 0.7" in stands["reason"]
+    why = "precision[random] became no better in 2 evaluations than 0.7 at image 1,280"
+    assert json.loads((out / "status.json").read_text())["reason"] == why
     assert zerosum.load(out / "best").config["images"] == 1280
     assert json.loads((out / "checkpoints/best/state.json").read_text())["images"] == 1280
     assert zerosum.load(out).config["images"] == 2560
-    assert f"best model      {out / 'best'}: precision 0.7 at image 1,280" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert f"minutes, before its time: {why}." in said
+    assert f"best model      {out / 'best'}: precision[random] 0.7 at image 1,280" in said
     assert main(command) == 0
-    assert "is done: 2,560 images" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "is done: 2,560 images" in said
+    assert f"give more --patience, for {why}" in said
+    assert json.loads((out / "status.json").read_text())["reason"] == why
     assert main([*command, "--patience", "3"]) == 0
     assert len(records_of(out)) == 5, "one more, and that is no better either"
 
@@ -110,6 +118,9 @@ def test_the_best_is_kept_and_patience_ends_the_run(
         ({"evaluation.every": 100, "evaluation.metrics": "fid"}, "no measure 'fid'"),
         ({"evaluation.every": 100, "evaluation.metrics": "prdc", "evaluation.best": "kernel"}, "--metrics prdc,kernel"),
         ({"evaluation.every": 100, "evaluation.features": "vgg"}, "no extractor 'vgg'"),
+        ({"evaluation.every": 100, "evaluation.metrics": "prdc", "evaluation.count": 5}, "prdc needs 6 images"),
+        ({"evaluation.every": 100, "evaluation.best": "frechet[pixels]"}, "give --evaluation.features pixels with it"),
+        ({"evaluation.every": 100, "evaluation.best": "ppl-w"}, "of this generator is ppl-z"),
         (
             {"evaluation.every": 100, "evaluation.metrics": "modes", "evaluation.features": "random"},
             "modes is of points",
@@ -119,8 +130,9 @@ def test_the_best_is_kept_and_patience_ends_the_run(
 def test_what_cannot_be_judged_is_said_before_the_first_step(
     tmp_path: Path, settings: dict[str, Any], words: str
 ) -> None:
+    features = {"evaluation.features": "random"} if "evaluation.every" in settings else {}
     with pytest.raises(UsageError) as error:
-        zerosum.train("digits", out=tmp_path / "run", images=640, settings=settings)
+        zerosum.train("digits", out=tmp_path / "run", images=640, settings=features | settings)
     assert words in str(error.value)
     assert not (tmp_path / "run").exists()
 
@@ -165,7 +177,7 @@ def test_a_game_that_collapses_can_be_stopped(tmp_path: Path) -> None:
         zerosum.train("ring8", settings=ILL | {"training.on_collapse": "stop"}, **common)
     stopped = records_of(tmp_path / "run")
     assert [record["health"].startswith(COLLAPSE) for record in stopped[-2:]] == [True, True]
-    assert json.loads((tmp_path / "run/status.json").read_text())["state"] == "diverged"
+    assert json.loads((tmp_path / "run/status.json").read_text())["state"] == "collapsed"
     run = zerosum.train("ring8", settings=ILL, **common)
     assert run.images >= 40_000
     assert records_of(tmp_path / "run")[: len(stopped)] == stopped
@@ -220,8 +232,8 @@ def test_rollbacks_lead_on_by_other_chance_and_survive_a_kill(tmp_path: Path) ->
         )
     name = f"samples/{rollbacks[0]['from']:09d}.json"
     assert (tmp_path / "first" / name).read_text() != (whole / name).read_text(), "by other chance, other samples"
-    about = sorted(whole.glob("checkpoints/[0-9]*"))[0] / "state.json"
-    assert json.loads(about.read_text())["healthy"], "the last healthy one is kept, however old"
+    kept = [int(path.name) for path in sorted(whole.glob("checkpoints/[0-9]*"))]
+    assert kept[0] == rollbacks[-1]["to"] < kept[-2], "the last healthy one is kept, however old"
 
 
 def test_translators_are_judged_on_the_way_too(tmp_path: Path) -> None:
@@ -233,3 +245,103 @@ def test_translators_are_judged_on_the_way_too(tmp_path: Path) -> None:
     assert last["evaluation"] == pytest.approx(outcome.evaluation.figures, rel=1e-3)
     assert {"psnr", "l1", "ssim", "frechet[random]"} == last["evaluation"].keys()
     assert zerosum.load(run.path / "best").config["images"] in (640, 1280)
+
+
+def silenced(monkeypatch: pytest.MonkeyPatch, at: int) -> None:
+    """The generator of a run makes the same of all latents from image `at` on, unless the run has gone back."""
+    tick = Reporter.tick
+
+    def then_constant(reporter: Reporter, state: State, progress: float) -> None:
+        tick(reporter, state, progress)
+        if state.images == at and not state.rollbacks:
+            for network in (state.game.get_submodule("generator"), state.ema.network if state.ema else None):
+                for parameter in network.parameters() if network is not None else ():
+                    torch.nn.init.zeros_(parameter)
+
+    monkeypatch.setattr(Reporter, "tick", then_constant)
+
+
+def test_healthy_is_what_a_report_has_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The collapse comes between a healthy report and the checkpoints after it: those are not gone back to."""
+    silenced(monkeypatch, at=832)
+    settings = SMALL | {"training.checkpoint_every": 128, "training.on_collapse": "rollback"}
+    run = zerosum.train("digits", out=tmp_path / "run", images=2560, settings=settings)
+    (step,) = records_of(run.path)[-1]["rollbacks"]
+    assert (step["from"], step["to"]) == (1920, 640)
+    assert {record["health"] for record in records_of(run.path)} == {HEALTHY}
+
+
+def test_a_collapse_at_the_end_of_the_time_is_no_success(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Time that was spent stays spent: the run ends where it was healthy, and says so."""
+    made_up = Halt("back", "collapse: made up")
+    monkeypatch.setattr(
+        reporter, "after_collapse", lambda history, *_: made_up if history[-1]["seconds"] >= 1.2 else None
+    )
+    settings = {"training.threads": 1, "training.on_collapse": "rollback"}
+    with pytest.raises(CollapsedError, match="At the end of its time a collapse: made up"):
+        zerosum.train("digits", out=tmp_path / "run", minutes=0.02, settings=settings)
+    stands = json.loads((tmp_path / "run/status.json").read_text())
+    assert stands["state"] == "collapsed"
+    assert zerosum.load(tmp_path / "run").config["images"] == stands["images"]
+
+
+def test_a_kill_while_a_checkpoint_is_swapped_loses_nothing(tmp_path: Path) -> None:
+    """The only one there is, under the name that it has in that moment."""
+    settings = SMALL | {"generator.schedule": "constant", "discriminator.schedule": "constant"}
+    for out in ("whole", "torn"):
+        zerosum.train("digits", out=tmp_path / out, images=640, settings=settings)
+    (only,) = (tmp_path / "torn/checkpoints").glob("[0-9]*")
+    only.rename(only.with_name(f".{only.name}.old"))
+    only.with_name(f".{only.name}.tmp").mkdir()
+    for out in ("whole", "torn"):
+        zerosum.train("digits", out=tmp_path / out, images=1280, settings=settings)
+    assert newest_state(tmp_path / "whole") == newest_state(tmp_path / "torn")
+    assert not list((tmp_path / "torn/checkpoints").glob(".*"))
+
+
+def test_the_best_is_of_one_figure_and_one_count(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Asked for later, or by another figure or of other samples, it begins anew; the last line says what is there."""
+    out, judged = tmp_path / "run", SMALL | JUDGED
+    zerosum.train("digits", out=out, images=640, settings=judged)
+    assert not (out / "best").exists()
+    capsys.readouterr()
+    for images, settings in (
+        (1280, {"evaluation.best": "frechet"}),
+        (1920, {"evaluation.best": "coverage"}),
+        (2560, {"evaluation.best": "coverage", "evaluation.count": 40}),
+    ):
+        zerosum.train("digits", out=out, images=images, settings=judged | settings)
+        best = zerosum.load(out / "best").config
+        assert best["images"] == best["judged"]["images"] == images
+        assert best["judged"]["count"] == settings.get("evaluation.count", 50)
+        assert (
+            f"{best['judged']['figure']} {best['judged']['value']:.4g} at image {images:,}" in capsys.readouterr().out
+        )
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        {"images": 5, "health": HEALTHY, "evidence": [1]},
+        {"images": 5, "health": HEALTHY, "evaluation": {"frechet[random]": "x"}},
+        {"images": 5, "health": HEALTHY, "losses": 3},
+        {"images": 5, "evidence": {"samples": 3}},
+    ],
+)
+def test_damaged_records_are_named(tmp_path: Path, line: dict[str, Any]) -> None:
+    out = tmp_path / "run"
+    zerosum.train("digits", out=out, images=640, settings=SMALL)
+    with (out / "records.jsonl").open("a") as file:
+        file.write(json.dumps(line) + "\n")
+    with pytest.raises(RunError, match=r"records\.jsonl, line 2 is no record"):
+        zerosum.train("digits", out=out, images=1280, settings=SMALL)
+
+
+def test_members_that_collapse_may_go_on(tmp_path: Path) -> None:
+    """All of them stopped: no report can be made, but that is no traceback; with `continue` they train on."""
+    common: dict[str, Any] = {"recipe": "points", "out": tmp_path / "run", "images": 40_000, "ensemble": 2}
+    for _ in range(2):
+        with pytest.raises(DivergedError, match="Stopped at a collapse"):
+            zerosum.train("ring8", settings=ILL | {"training.on_collapse": "stop"}, **common)
+    zerosum.train("ring8", settings=ILL, **common)
+    assert json.loads((tmp_path / "run/status.json").read_text())["state"] == "done"

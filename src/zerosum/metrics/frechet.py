@@ -22,6 +22,8 @@ from zerosum.errors import UsageError
 if TYPE_CHECKING:
     from torch import Tensor
 
+BLOCK = 4096  # rows in float64 at once: 64 MB of 2,048 features
+
 
 def frechet_distance(features_a: Tensor, features_b: Tensor) -> float:
     """The squared Fréchet distance of two sets of features, at least 0; in squared units of the features.
@@ -65,13 +67,20 @@ def _distance(mean_a: Tensor, root_a: Tensor, mean_b: Tensor, root_b: Tensor) ->
 
 
 def _moments(features: Tensor) -> tuple[Tensor, Tensor]:
-    """The mean (D,), and R (min(n, D), D) with RᵀR the covariance: the triangle of the centred features' QR."""
+    """The mean (D,), and R (min(n, D), D) with RᵀR the covariance: the triangle of the centred features' QR.
+
+    A block of rows at a time, each QR of the triangle so far and the next block: only these are ever in float64.
+    """
     import torch
 
-    rows = _double(features)
-    mean = rows.mean(0)
-    centred = (rows - mean) / (len(rows) - 1) ** 0.5
-    return mean, torch.linalg.qr(centred, mode="r").R if len(rows) > rows.shape[1] else centred
+    blocks, width = features.split(BLOCK), features.shape[1]
+    mean = torch.stack([_double(block).sum(0) for block in blocks]).sum(0) / len(features)
+    root = torch.empty(0, width, dtype=torch.float64)
+    for block in blocks:
+        root = torch.cat((root, (_double(block) - mean) / (len(features) - 1) ** 0.5))
+        if len(root) > width:
+            root = torch.linalg.qr(root, mode="r").R
+    return mean, root
 
 
 def _root(covariance: Tensor) -> Tensor:
