@@ -16,10 +16,11 @@ import torch
 
 import zerosum
 from test_diagnosis import PLAIN
+from zerosum import run
 from zerosum.cli import main
 from zerosum.diagnosis import COLLAPSE, HEALTHY
 from zerosum.errors import CollapsedError, DivergedError, RunError, UsageError
-from zerosum.training import reporter
+from zerosum.training import checkpoint
 from zerosum.training.checkpoint import State
 from zerosum.training.halt import MOST, Halt, after_collapse
 from zerosum.training.judging import Judging, Rules, metrics_of, more_is_better
@@ -273,13 +274,17 @@ def test_healthy_is_what_a_report_has_seen(tmp_path: Path, monkeypatch: pytest.M
 
 def test_a_collapse_at_the_end_of_the_time_is_no_success(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Time that was spent stays spent: the run ends where it was healthy, and says so."""
-    made_up = Halt("back", "collapse: made up")
-    monkeypatch.setattr(
-        reporter, "after_collapse", lambda history, *_: made_up if history[-1]["seconds"] >= 1.2 else None
-    )
-    settings = {"training.threads": 1, "training.on_collapse": "rollback"}
+    report = Reporter.report
+
+    def too_late(reporter: Reporter, state: State, means: dict[str, float], rate: float) -> Halt:
+        report(reporter, state, means, rate)
+        state.seconds = 2 * 60.0
+        return Halt("back", "collapse: made up")
+
+    monkeypatch.setattr(Reporter, "report", too_late)
+    settings = {"training.threads": 1, "training.report_every": 128, "training.on_collapse": "rollback"}
     with pytest.raises(CollapsedError, match="At the end of its time a collapse: made up"):
-        zerosum.train("digits", out=tmp_path / "run", minutes=0.02, settings=settings)
+        zerosum.train("digits", out=tmp_path / "run", minutes=1, settings=settings)
     stands = json.loads((tmp_path / "run/status.json").read_text())
     assert stands["state"] == "collapsed"
     assert zerosum.load(tmp_path / "run").config["images"] == stands["images"]
@@ -345,3 +350,40 @@ def test_members_that_collapse_may_go_on(tmp_path: Path) -> None:
             zerosum.train("ring8", settings=ILL | {"training.on_collapse": "stop"}, **common)
     zerosum.train("ring8", settings=ILL, **common)
     assert json.loads((tmp_path / "run/status.json").read_text())["state"] == "done"
+
+
+class KilledError(BaseException):
+    """The process ends here."""
+
+
+@pytest.mark.parametrize("at", ["write", "drop", "release"])
+def test_a_kill_within_going_back_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: str) -> None:
+    """Before the healthy checkpoint is written anew, before the newer ones go, and at the last."""
+    common: dict[str, Any] = {
+        "recipe": "points",
+        "images": 40_000,
+        "settings": ILL | {"training.on_collapse": "rollback"},
+    }
+    with pytest.raises(DivergedError):
+        zerosum.train("ring8", out=tmp_path / "whole", **common)
+    owner, going = (Reporter if at == "release" else checkpoint), run.go_back
+
+    def killed_there(training: Any, why: str) -> None:
+        def die(*_: Any) -> None:
+            raise KilledError
+
+        with monkeypatch.context() as patch:
+            patch.setattr(owner, at, die)
+            going(training, why)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "go_back", killed_there)
+        with pytest.raises(KilledError):
+            zerosum.train("ring8", out=tmp_path / "killed", **common)
+    with pytest.raises(DivergedError):
+        zerosum.train("ring8", out=tmp_path / "killed", **common)
+    assert newest_state(tmp_path / "killed") == newest_state(tmp_path / "whole")
+    for step, expected in zip(
+        *(records_of(tmp_path / name)[-1]["rollbacks"] for name in ("killed", "whole")), strict=True
+    ):
+        assert step == expected

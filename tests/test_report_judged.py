@@ -18,9 +18,9 @@ from zerosum.errors import RunError
 from zerosum.evaluate import evaluate as judge
 from zerosum.evaluation import MEASURES
 from zerosum.evidence import Evidence
+from zerosum.metrics.figures import LESS, MORE
 from zerosum.report import evaluations, health, write_report
 from zerosum.report.drawing import LOOK
-from zerosum.report.judged import LESS, MORE
 from zerosum.report.run_folder import read_run
 
 LITE = "[efficientnet-lite0]"

@@ -167,7 +167,7 @@ def test_adam_s_second_rate_may_change_and_weights_may_lie_as_they_like(memory: 
     for step in range(8):
         gone = (1 - math.cos(math.pi * min(step / 4, 1))) / 2
         gradients = [torch.randn(value.shape) for value in plain.parameters()]
-        player.schedule(step / 8)
+        player.progress = step / 8
         player.step([g.contiguous(memory_format=memory) if g.dim() == 4 else g for g in gradients], torch.tensor(0.0))
         other.param_groups[0].update(lr=0.01 * (1 - 0.75 * gone), betas=(0.0, 0.9 + 0.09 * gone))
         for value, gradient in zip(plain.parameters(), gradients, strict=True):
@@ -188,7 +188,7 @@ def test_adam_is_the_paper_s(betas: tuple[float, float]) -> None:
     for t in range(1, 9):
         progress = (t - 1) / 8
         gradients = [random.normal(size=value.shape) * 10.0 ** random.integers(-4, 2) for value in theta]
-        player.schedule(progress)
+        player.progress = progress
         update(player, [torch.from_numpy(g).float() for g in gradients])
         rate = 0.01 * (1 - 0.9 * progress)
         assert player.lr == pytest.approx(rate)

@@ -88,25 +88,12 @@ def evaluate(
     try:
         sides = _sides(first, second, seed, place, display)
         makes = None if sides.made.is_points else _extractor(features, display)
-
-        def judged(made: Side, names: Sequence[str] | None) -> Evaluation:
-            return measured(
-                made,
-                sides.real,
-                names,
-                makes,
-                count=count,
-                seed=seed,
-                held=sides.held,
-                trained=sides.trained,
-                device=place,
-                progress=display.loading,
-            )
-
-        found = judged(sides.made, metrics)
+        common: dict[str, Any] = {"count": count, "seed": seed, "device": place, "progress": display.loading}
+        common |= {"held": sides.held, "trained": sides.trained}
+        found = measured(sides.made, sides.real, metrics, makes, **common)
         if isinstance(sides.made.sampler, Ensemble):
-            names = tuple(found.protocol["measures"])
-            found = found.beside([judged(member, names) for member in _members(Path(first), sides.made.sampler, seed)])
+            names, members = tuple(found.protocol["measures"]), _members(Path(first), sides.made.sampler, seed)
+            found = found.beside([measured(one, sides.real, names, makes, **common) for one in members])
         for note in found.notes:
             display.note(note)
     finally:

@@ -45,10 +45,8 @@ from zerosum.training.translations import Translations, judged_of
 from zerosum.translator import Translator
 from zerosum.version import VERSION
 
-STOOD: dict[type[ZerosumError], str] = {
-    DivergedError: "diverged",
-    CollapsedError: "collapsed",
-}  # of status.json, by what ended the run
+# What status.json says, by what ended the run.
+STOOD: dict[type[ZerosumError], str] = {DivergedError: "diverged", CollapsedError: "collapsed"}
 
 
 @dataclass(frozen=True)
@@ -275,8 +273,8 @@ def play(training: Training, interrupts: Interrupts) -> Run:
 def go_back(training: Training, why: str) -> None:
     """To the last healthy checkpoint, from where other random numbers lead on. The time that was spent stays spent.
 
-    A kill in the middle leaves the run where it was, or there: in both cases it goes on as without the kill, if it
-    reports by images. Raises `RunError` where no healthy checkpoint is left.
+    It is written anew, with the new branch, before what is newer is dropped: a kill in between leaves the run where it
+    was, to go back once more. Raises `CollapsedError` where there is none.
     """
     folder, state, reporter = training.folder, training.state, training.reporter
     path = checkpoint.last_until(folder.checkpoints, healthy_until(reporter.history))
@@ -286,17 +284,16 @@ def go_back(training: Training, why: str) -> None:
             f"{folder.checkpoints} has no checkpoint of a healthy time to go back to, after a {why}. "
             "--on-collapse continue goes on all the same."
         )
-    before, seconds = state.images, state.seconds
     tensors, about = checkpoint.read(path)
-    step = {"from": before, "to": about["images"], "why": why}
-    state.load(tensors, about["images"], seconds, [*about["rollbacks"], step])
+    step = {"from": state.images, "to": about["images"], "why": why}
+    state.load(tensors, about["images"], state.seconds, [*state.rollbacks, step])
+    checkpoint.write(path, state)
     for newer in reversed([each for each in checkpoint.existing(folder.checkpoints) if each.name > path.name]):
         checkpoint.drop(newer)
     reporter.go_back(folder.rewind(state.images))
-    checkpoint.write(path, state)
     reporter.release(state)
     count = len(state.rollbacks)
-    reporter.display.note(f"Back from image {before:,} to {state.images:,}, {count} of {MOST} times: {why}")
+    reporter.display.note(f"Back from image {step['from']:,} to {state.images:,}, {count} of {MOST} times: {why}")
 
 
 def _already_done(training: Training, display: Display) -> Run:

@@ -241,7 +241,7 @@ MEASURES: dict[str, Measure] = {
     "prdc": Measure(
         manifold,
         _any,
-        {"precision": MORE, "recall": MORE, "density": "more is better, about 1 for alike", "coverage": MORE},
+        {"precision": MORE, "recall": MORE, "density": "about 1 for alike", "coverage": MORE},
         least=NEIGHBOUR + 1,
     ),
     "vendi": Measure(

@@ -19,6 +19,7 @@ from zerosum.evaluation.measures import MEASURES, Found, chosen, fitting
 from zerosum.evaluation.members import of_members, over_members
 from zerosum.evaluation.sides import Side
 from zerosum.metrics.extractors import Extractor
+from zerosum.metrics.figures import bare, parts
 from zerosum.version import VERSION
 
 FORMAT = 1  # of evaluation.json
@@ -84,11 +85,11 @@ class Evaluation:
 
     def _title(self, name: str) -> str:
         """The name, with the published one before it where it is that."""
-        base, _, features = name.removesuffix("]").partition("[")
+        base, features = parts(name)
         return f"{PUBLISHED[base]}, {name}" if features == "inception" and base in PUBLISHED else name
 
     def _about(self, name: str) -> dict[str, Any]:
-        base, _, features = name.removesuffix("]").partition("[")
+        base, features = parts(name)
         measure = measure_of(base)
         of = {"features": features} if features else {}
         about = {"measure": measure, **of, "meaning": meaning(name), "settings": self.protocol["measures"][measure]}
@@ -162,7 +163,7 @@ def measure_of(figure: str) -> str:
 
 def meaning(figure: str) -> str:
     """Which way is better, in words, of a figure such as frechet[random]."""
-    base = figure.partition("[")[0]
+    base = bare(figure)
     return MEASURES[measure_of(base)].meaning[base]
 
 

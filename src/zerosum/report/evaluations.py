@@ -7,9 +7,9 @@ import math
 import numpy as np
 from matplotlib.axes import Axes
 
+from zerosum.metrics.figures import LESS, MORE, bare, parts
 from zerosum.report.curves import curves_of, draw_curves, last_values
 from zerosum.report.drawing import BLACK, Picture, count_text, finished, image_axis, new_figure, plain
-from zerosum.report.judged import LESS, MORE, base
 from zerosum.report.run_folder import RunFolder
 
 FILE, TITLE = "evaluation.png", "Judged in training"
@@ -32,8 +32,8 @@ def evaluations(folder: RunFolder) -> Picture:
     lines = math.ceil(len(shown) / columns)
     figure = new_figure(1000 if columns > 1 else 700, 340 if columns == 1 else 60 + 250 * lines)
     drawn = figure.subplots(lines, columns, squeeze=False).ravel()
-    features = {name.partition("[")[2].rstrip("]") for name in seen} - {""}
-    names = {name: name if len(features) > 1 else base(name) for name in seen}
+    features = {parts(name)[1] for name in seen} - {""}
+    names = {name: name if len(features) > 1 else bare(name) for name in seen}
     for axes, own in zip(drawn, shown, strict=False):
         _panel(axes, images, {name: seen[name] for name in own}, folder.things)
         _name(axes, names[own[0]], _about(own[0], images, seen[own[0]]))
@@ -51,22 +51,22 @@ def _panels(names: list[str]) -> list[list[str]]:
     """The names by panel: a figure, and what it is to be compared with."""
     panels: dict[str, list[str]] = {}
     for name in names:
-        bare, bracket, features = name.partition("[")
+        figure, bracket, features = name.partition("[")
         for end in (*BESIDE, AROUND):
-            bare = bare.removesuffix(end)
-        panels.setdefault(bare + bracket + features, []).append(name)
+            figure = figure.removesuffix(end)
+        panels.setdefault(figure + bracket + features, []).append(name)
     return list(panels.values())
 
 
 def _panel(axes: Axes, images: np.ndarray, own: dict[str, np.ndarray], things: str) -> None:
     """One figure first, then what stands beside it; evaluations are joined over the reports between them."""
     first, *_ = own
-    lines = {name: values for name, values in own.items() if not base(name).endswith(AROUND)}
+    lines = {name: values for name, values in own.items() if not bare(name).endswith(AROUND)}
     for name, values in lines.items():
         kept = np.isfinite(values)
         for line in draw_curves(axes, images[kept].tolist(), {name: values[kept]}, list(lines)):
             line.set_clip_on(False)
-            line.set_label(plain(base(name)))
+            line.set_label(plain(bare(name)))
     for name in own.keys() - lines.keys():
         kept = np.isfinite(own[first]) & np.isfinite(own[name])
         low, high = own[first][kept] - own[name][kept], own[first][kept] + own[name][kept]
@@ -93,7 +93,7 @@ def _about(name: str, images: np.ndarray, values: np.ndarray) -> str:
 
 def way(figure: str) -> str:
     """Which way a figure is better, in words; "" where neither is."""
-    return "less is better" if base(figure) in LESS else "more is better" if base(figure) in MORE else ""
+    return "less is better" if bare(figure) in LESS else "more is better" if bare(figure) in MORE else ""
 
 
 def _best(name: str, values: np.ndarray) -> int | None:
@@ -101,7 +101,7 @@ def _best(name: str, values: np.ndarray) -> int | None:
     known = values[np.isfinite(values)]
     if not way(name) or not known.size or (known.size > 1 and known.min() == known.max()):
         return None
-    return int(np.nanargmin(values) if base(name) in LESS else np.nanargmax(values))
+    return int(np.nanargmin(values) if bare(name) in LESS else np.nanargmax(values))
 
 
 def _best_words(name: str, images: np.ndarray, values: np.ndarray) -> str:

@@ -10,10 +10,6 @@ from zerosum.report import fields
 DIGITS = 12  # of a SHA-256 that are shown
 REMEDY = "Delete it, or write it anew with `zerosum evaluate`, and run `zerosum report` again."
 
-# Which way figures are better, by their names without features. Of others neither way is.
-LESS = frozenset({"frechet", "kernel", "ppl-w", "ppl-z", "reverse-kl", "sliced-wasserstein", "l1"})
-MORE = frozenset({"precision", "recall", "density", "coverage", "modes", "high-quality", "psnr", "ssim"})
-
 
 @dataclass(frozen=True)
 class Figure:
@@ -43,11 +39,6 @@ class Judged:
     indicative: bool
     members: int
     nearest: Path | None
-
-
-def base(figure: str) -> str:
-    """The name of a figure without its features: frechet of frechet[random]."""
-    return figure.partition("[")[0]
 
 
 def read_judged(path: Path) -> Judged | None:

@@ -49,7 +49,7 @@ class Chorus:
             mark = f"{place}/"
             mine = {name.removeprefix(mark): value for name, value in means.items() if name.startswith(mark)}
             for player, stacked in zip(own.players, state.players, strict=True):
-                player.lr = stacked.lr
+                player.progress = stacked.progress
             reporter.report(own, mine, rate * count)
         self.display.report(self._mean([reporter.history[-1] for reporter in self.reporters]))
 

@@ -33,7 +33,7 @@ class Engine:
         """Every turn of the game once, in order, then the average. `progress`: the share of the run that is done."""
         state = self.state
         for player in state.players:
-            player.schedule(progress)
+            player.progress = progress
         before = state.images
         number = before // self._images_a_step
         batches: list[tuple[Batch, Draw]] = []

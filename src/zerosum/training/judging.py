@@ -11,10 +11,11 @@ from typing import Any
 from zerosum.errors import UsageError
 from zerosum.evaluation import MEASURES, Side, evaluate
 from zerosum.evaluation.measures import check_names, chosen
-from zerosum.evaluation.protocol import check_count, check_sides, meaning, measure_of
+from zerosum.evaluation.protocol import check_count, check_sides, measure_of
 from zerosum.evaluation.ways import ways_of
 from zerosum.files import about_name, read_about
 from zerosum.metrics.extractors import Extractor
+from zerosum.metrics.figures import LESS, MORE, bare, parts
 from zerosum.training.display import Display
 from zerosum.training.halt import Halt
 
@@ -95,7 +96,7 @@ class Judging:
         made, real = self.compared.make(model), self.compared.real
         check_sides(made, real, self.features)
         check_count(chosen(self.metrics, made, real), real.of(self.rules.count), made, real)
-        wanted, of = base(self.rules.best), self.rules.best.partition("[")[2].removesuffix("]")
+        wanted, of = parts(self.rules.best)
         if of and of != (self.features.name if self.features else "points"):
             raise UsageError(f"--best {self.rules.best}: give --evaluation.features {of} with it.")
         if wanted.startswith("ppl") and wanted != (found := f"ppl-{ways_of(model, 2, SEED).space}"):
@@ -120,7 +121,7 @@ class Judging:
     def better(self, figures: Mapping[str, float], images: int) -> Best | None:
         """What the best is from now on, where these figures are better than the best so far."""
         for name, value in figures.items() if self.rules.best else ():
-            if base(name) == base(self.rules.best):
+            if bare(name) == bare(self.rules.best):
                 new = Best(name, value, images, self.rules.count)
                 if self.best is None or new.beats(self.best):
                     return new
@@ -136,7 +137,7 @@ class Judging:
         whole = isinstance(judged, dict) and {key: type(value) for key, value in judged.items()} == kinds
         best = Best(**judged) if judged is not None and whole else None
         features = self.features.name if self.features else "points"
-        same = best is not None and best.figure in (base(self.rules.best), f"{base(self.rules.best)}[{features}]")
+        same = best is not None and best.figure in (bare(self.rules.best), f"{bare(self.rules.best)}[{features}]")
         self.best = best if best is not None and same and best.count == self.rules.count else None
 
     def out_of_patience(self, history: Sequence[Mapping[str, Any]]) -> Halt | None:
@@ -155,26 +156,19 @@ def metrics_of(rules: Rules) -> tuple[str, ...]:
     """The measures that are asked for. Raises `UsageError` for what there is not."""
     if rules.best:
         more_is_better(rules.best)
-    names = rules.metrics or (measure_of(base(rules.best)) if rules.best else "frechet",)
+    names = rules.metrics or (measure_of(bare(rules.best)) if rules.best else "frechet",)
     check_names(names)
-    if rules.best and measure_of(base(rules.best)) not in names:
+    if rules.best and measure_of(bare(rules.best)) not in names:
         raise UsageError(
-            f"--best {rules.best} is a figure of {measure_of(base(rules.best))}, which --metrics leaves out: "
-            f"--metrics {','.join((*names, measure_of(base(rules.best))))}."
+            f"--best {rules.best} is a figure of {measure_of(bare(rules.best))}, which --metrics leaves out: "
+            f"--metrics {','.join((*names, measure_of(bare(rules.best))))}."
         )
     return names
 
 
-def base(figure: str) -> str:
-    """The figure's name without its features: frechet of frechet[random]."""
-    return figure.partition("[")[0]
-
-
 def more_is_better(figure: str) -> bool:
     """Which way a figure is better. Raises `UsageError` where there is none of that name, or neither way is."""
-    known = {name: words for measure in MEASURES.values() for name, words in measure.meaning.items()}
-    ways = {name: words.partition(" ")[0] for name, words in known.items()}
-    good = [name for name, way in ways.items() if way in ("less", "more", "reached,")]
-    if base(figure) not in good:
-        raise UsageError(f"There is no figure {figure!r} to be the best by; take one of {', '.join(good)}.")
-    return "more is" in meaning(figure)
+    if bare(figure) not in LESS | MORE:
+        good = ", ".join(name for measure in MEASURES.values() for name in measure.meaning if name in LESS | MORE)
+        raise UsageError(f"There is no figure {figure!r} to be the best by; take one of {good}.")
+    return bare(figure) in MORE

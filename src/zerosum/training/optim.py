@@ -45,7 +45,6 @@ class Adam:
         leaves: list[Tensor],
         gradients: list[Tensor],
         moments: Moments,
-        lr: float,
         called_off: Tensor,
         progress: float,
     ) -> None:
@@ -63,7 +62,7 @@ class Adam:
             amsgrad=False,
             beta1=self.betas[0],
             beta2=self.beta2_at(progress),
-            lr=lr,
+            lr=self.lr * self.schedule.at(progress),
             weight_decay=0.0,
             eps=self.eps,
             maximize=False,
@@ -99,12 +98,11 @@ class RmsProp:
         leaves: list[Tensor],
         gradients: list[Tensor],
         moments: Moments,
-        lr: float,
         called_off: Tensor,
         progress: float,
     ) -> None:
         """One step in place; none where the scalar `called_off` is 1."""
-        go = 1 - called_off
+        go, lr = 1 - called_off, self.lr * self.schedule.at(progress)
         for leaf, gradient, square in zip(leaves, gradients, moments["square_avg"], strict=True):
             g = torch.nan_to_num(gradient)
             square.lerp_(g * g, go * (1 - self.alpha))
@@ -123,15 +121,15 @@ class Player:
         self.name = name
         self.rule = rule
         self.clip = clip
-        self.lr, self.progress = rule.lr, 0.0
+        self.progress = 0.0  # of the run, by which the rule's rates go
         self.parameters = dict(parameters)
         self._leaves: list[Tensor] = list(self.parameters.values())
         self.moments = rule.begin(self._leaves)
 
-    def schedule(self, progress: float) -> None:
-        """Set the learning rate of `progress`, the share of the run that is done."""
-        self.progress = progress
-        self.lr = self.rule.lr * self.rule.schedule.at(progress)
+    @property
+    def lr(self) -> float:
+        """The learning rate now."""
+        return self.rule.lr * self.rule.schedule.at(self.progress)
 
     def forget_gradients(self) -> None:
         """Before a turn."""
@@ -149,7 +147,7 @@ class Player:
     @torch.no_grad()
     def step(self, gradients: list[Tensor], called_off: Tensor) -> None:
         """One update, unless the scalar `called_off` is 1: it is read on the device, no one waits."""
-        self.rule.update(self._leaves, gradients, self.moments, self.lr, called_off, self.progress)
+        self.rule.update(self._leaves, gradients, self.moments, called_off, self.progress)
         if self.clip:
             torch._foreach_clamp_min_(self._leaves, -self.clip)
             torch._foreach_clamp_max_(self._leaves, self.clip)
