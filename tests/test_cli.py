@@ -68,7 +68,7 @@ def test_help_names_all_verbs_and_settings(shell: Shell) -> None:
         ["train", "digits", "--images", "64", "--recipe", "dcgan-28", "--training.batch", "1"],
         ["train", "digits", "--images", "64", "--game.discriminator-turns", "2"],
         ["train", "gaussian", "--images", "64", "--recipe", "gan-gaussian", "--data.flip"],
-        ["train", "gaussian", "--images", "64"],
+        ["train", "gaussian", "--recipe", "quick", "--images", "64"],
         ["recipes", "quik"],
         ["data", "digits", "--data.fit", "squeeze"],
     ],
@@ -163,8 +163,8 @@ def test_training_prints_plain_lines_to_a_pipe(shell: Shell) -> None:
     assert said.count(" images (epoch ") == 2
     assert "D(G(z)) before" in said
     assert "data: digits, 1,797 images of 8×8×1" in said
-    run = shell.folder / "runs" / "digits-quick"
-    assert str(Path("runs/digits-quick/report.html")) in said
+    run = shell.folder / "runs" / "digits-auto"
+    assert str(Path("runs/digits-auto/report.html")) in said
     assert (run / "report.html").stat().st_size > 10_000
     config = (run / "config.toml").read_text()
     assert "images = 128" in config

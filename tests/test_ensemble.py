@@ -139,7 +139,7 @@ def test_width_of_the_names(tmp_path: Path) -> None:
     ("changed", "words"),
     [
         ({"ensemble": 2}, "Members may be added, not taken away: give --ensemble 3"),
-        ({}, "asks for a single run"),
+        ({"ensemble": 1}, "asks for a single run"),
         ({"ensemble": 3, "settings": {"generator.lr": 0.5}}, "generator.lr: the run has"),
         ({"ensemble": 3, "seed": 8}, "training.seed: the run has 7, the command says 8"),
     ],

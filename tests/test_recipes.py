@@ -55,6 +55,7 @@ SMALL: dict[str, tuple[str, int, dict[str, Any]]] = {
             "discriminator.options": {"widths": [16, 16, 16], "embedding": 16},
         },
     ),
+    **dict.fromkeys(("r3gan", "stylegan2"), LARGER),
     "gan-gaussian": ("gaussian", 400, {}),
     "pacgan": ("grid25", 1600, {}),
     "points": ("ring8", 1024, {}),

@@ -19,7 +19,7 @@ from zerosum.flags import parser
 SHORT = {  # flags of `train` that need no section before them
     **{
         name: f"training.{name}"
-        for name in ("images", "minutes", "epochs", "seed", "ensemble", "device", "on_collapse")
+        for name in ("images", "minutes", "epochs", "size", "seed", "ensemble", "device", "on_collapse")
     },
     "evaluate_every": "evaluation.every",
     **{name: f"evaluation.{name}" for name in ("metrics", "best", "patience")},
@@ -224,13 +224,14 @@ def _recipes(options: argparse.Namespace, rest: list[str]) -> int:
     from rich.console import Console
     from rich.table import Table
 
-    from zerosum.settings import make_config, read_recipe, recipe_names
+    from zerosum.settings import AUTO, make_config, read_recipe, recipe_names
 
     console = Console()
-    if options.name is None:
+    if options.name in (None, AUTO):
         table = Table(box=None, padding=(0, 2, 0, 0))
         table.add_column("recipe", style="bold")
         table.add_column("what it is")
+        table.add_row(AUTO, "the default: one of these, by data, device and time")
         for name in recipe_names():
             table.add_row(name, read_recipe(name)["recipe"]["title"])
         console.print(table)

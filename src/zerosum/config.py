@@ -33,6 +33,7 @@ class RecipeConfig(Section):
     source: str = Field("", description="the publication")
     published: str = Field("", description="what is published about its result")
     departs: str = Field("", description="where this recipe departs from the publication, and why")
+    reasons: list[str] = Field([], description="of a run whose recipe zerosum chose: what was chosen, and why")
 
 
 class DataConfig(Section):
@@ -152,12 +153,18 @@ class AugmentConfig(Section):
         return self
 
 
+Size = Literal["own", "auto", "xs", "s", "m", "l", "xl"]
+
+
 class TrainingConfig(Section):
     """How long, how much at a time, on what."""
 
     images: Count | None = Field(None, gt=0, description="end after so many real images shown (200k, 2M)")
     minutes: float | None = Field(None, gt=0, description="end after so many minutes of training")
     epochs: float | None = Field(None, gt=0, description="end after so many passes over the data")
+    size: Size = Field(
+        "own", description="of networks, batch and rates; own: the recipe's; auto: as device and time allow"
+    )
     batch: int = Field(64, ge=1, description="real images a discriminator turn sees")
     micro_batch: int | None = Field(None, ge=1, description="so many at a time; gradients are accumulated")
     seed: int = Field(0, ge=0, lt=2**63, description="everything random follows from it")

@@ -13,7 +13,7 @@ from zerosum.assembly import make_plan
 from zerosum.at_once import FEWEST, groups, train_at_once, why_not
 from zerosum.config import RunConfig
 from zerosum.errors import DivergedError, RunError, UsageError, ZerosumError
-from zerosum.material import Material, open_material, refuse_other_data
+from zerosum.material import Material, refuse_other_data
 from zerosum.report import write_report
 from zerosum.run import Run, make_training, play, prepare, settle, write_facts
 from zerosum.training.display import Display, Several
@@ -23,14 +23,13 @@ from zerosum.training.run_folder import EnsembleFolder, RunFolder
 SEEDS = 2**63
 
 
-def train_ensemble(folder: EnsembleFolder, config: RunConfig, display: Display) -> Run:
+def train_ensemble(folder: EnsembleFolder, config: RunConfig, material: Material, display: Display) -> Run:
     """Train the members of an ensemble's folder, which is held, to their end or an interrupt, and write its report.
 
     Members that are done, or diverged, are left as they are. Raises `DivergedError` where any has diverged, after the
     others are trained.
     """
     refuse_seeds(config)
-    material = open_material(config, folder, display)
     game, reasons = prepare(config, material)
     alone = why_not(config, material, game)
     how = f"one after another: {alone}" if alone else "stacked, for a step of theirs is launches and not work"

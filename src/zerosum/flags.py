@@ -47,12 +47,20 @@ def _train_flags(verbs: Verbs) -> None:
         help="folder of images, archive, .npy/.npz, built-in name (default: the recipe's; mnist-5k)",
     )
     train.add_argument(
-        "--recipe", default="quick", metavar="NAME|FILE", help="'zerosum recipes' lists them (default: quick)"
+        "--recipe",
+        default="auto",
+        metavar="NAME|FILE",
+        help="'zerosum recipes' lists them (default: auto, chosen by data, device and time)",
     )
     train.add_argument("--out", metavar="RUN", help="the run folder (default: runs/DATA-RECIPE)")
     train.add_argument("--images", metavar="N", help="end after so many real images shown, as 200k or 2M")
     train.add_argument("--minutes", metavar="M", help="end after so many minutes of training")
     train.add_argument("--epochs", metavar="E", help="end after so many passes over the data")
+    train.add_argument(
+        "--size",
+        metavar="xs|s|m|l|xl",
+        help="of the networks of quick, r3gan and stylegan2, with batch and rates; m is the published one, or its own",
+    )
     train.add_argument("--seed", metavar="S", help="everything random follows from it (default: 0)")
     train.add_argument("--ensemble", metavar="N", help="train N runs, of the seeds S, S + 1 …, as one (default: 1)")
     train.add_argument("--device", metavar="D", help="cpu, cuda, mps (default: the best there is)")

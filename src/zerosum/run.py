@@ -22,7 +22,7 @@ from zerosum.files import recover_folders, write_json, write_whole
 from zerosum.games import Game, Randomness
 from zerosum.games.randomness import number_of
 from zerosum.making import make_game
-from zerosum.material import Material, open_material
+from zerosum.material import Material
 from zerosum.model import Ensemble, Model, load
 from zerosum.networks import is_convolutional
 from zerosum.players import latents_of
@@ -86,9 +86,8 @@ class Training:
         return ended or self.reporter.out_of_patience is not None
 
 
-def train_run(folder: RunFolder, config: RunConfig, display: Display) -> Run:
+def train_run(folder: RunFolder, config: RunConfig, material: Material, display: Display) -> Run:
     """Train the run of a folder that is held, to its end or an interrupt, and write its report."""
-    material = open_material(config, folder, display)
     game, reasons = prepare(config, material)
     for line in reasons:
         display.note(line)

@@ -17,6 +17,8 @@ from zerosum.config import CHANGEABLE, ENDS, RunConfig
 from zerosum.config_fields import Section
 from zerosum.errors import UsageError, nearest
 
+AUTO = "auto"  # in place of a recipe's name: it is chosen when a run begins
+
 
 def recipe_names() -> list[str]:
     """The names of the recipes that come with zerosum."""

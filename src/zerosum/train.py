@@ -5,14 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from zerosum.config import DataConfig, RunConfig
-from zerosum.data import BUILTIN
+from zerosum.config import RunConfig
 from zerosum.ensemble import train_ensemble
-from zerosum.errors import UsageError, ZerosumError
+from zerosum.errors import ZerosumError
+from zerosum.material import Material, open_material
+from zerosum.order import Order
 from zerosum.run import Run, settle, train_run
-from zerosum.settings import make_config
+from zerosum.settings import AUTO
 from zerosum.training.display import Display, PlainDisplay
-from zerosum.training.run_folder import EnsembleFolder, RunFolder
+from zerosum.training.run_folder import EnsembleFolder, HeldFolder, RunFolder
 
 __all__ = ["Run", "train"]
 
@@ -20,7 +21,7 @@ __all__ = ["Run", "train"]
 def train(
     source: str | Path | None = None,
     *,
-    recipe: str | Path = "quick",
+    recipe: str | Path = AUTO,
     out: str | Path | None = None,
     images: int | str | None = None,
     minutes: float | None = None,
@@ -36,7 +37,7 @@ def train(
     Args:
         source: folder of images, archive, array file or built-in name; None: the recipe's. An unpaired game takes its
             two folders by `settings`, `data.a` and `data.b`.
-        recipe: a name that `zerosum recipes` lists, or a TOML file.
+        recipe: a name that `zerosum recipes` lists, or a TOML file; "auto": chosen by data, device and time.
         out: the run folder; None: `runs/DATA-RECIPE`, of an ensemble `runs/DATA-RECIPE-ensemble`.
         images, minutes, epochs: when to end, each member of an ensemble for itself; None: as the recipe says.
         seed, device: None: as the recipe says.
@@ -55,10 +56,11 @@ def train(
         "training.ensemble": ensemble,
         "training.device": device,
     }
-    overrides = {key: value for key, value in given.items() if value is not None} | (settings or {})
-    asked = make_config(recipe, overrides)
-    _settle_sources(asked, source)
-    path = Path(out) if out is not None else _default_path(asked)
+    said = {key: value for key, value in given.items() if value is not None} | (settings or {})
+    overrides = {key.replace("-", "_"): value for key, value in said.items()}
+    order = Order(recipe, source, overrides)
+    asked = order.before()
+    path = Path(out) if out is not None else _default_path(order, asked)
     several = asked.training.ensemble > 1 or (path / "members").is_dir()
     if display is None:
         from rich.console import Console
@@ -67,10 +69,10 @@ def train(
     try:
         with EnsembleFolder(path) if several else RunFolder(path) as folder:
             try:
-                config = settle(folder, asked)
+                config, material = _begin(folder, order, display)
                 if isinstance(folder, EnsembleFolder):
-                    return train_ensemble(folder, config, display)
-                return train_run(folder, config, display)
+                    return train_ensemble(folder, config, material, display)
+                return train_run(folder, config, material, display)
             except ZerosumError:
                 if not folder.config.exists():
                     folder.abandon()
@@ -79,34 +81,22 @@ def train(
         display.end()
 
 
-def _settle_sources(asked: RunConfig, source: str | Path | None) -> None:
-    """Make the paths of the data mean the same in every folder. `source`: the DATA of the command.
-
-    Raises `UsageError` where DATA is not what the game takes, or is missing.
-    """
-    data = asked.data
-    if asked.game.kind == "unpaired":
-        if source is not None:
-            raise UsageError(
-                f"DATA ({source}): this game takes two folders of pictures: --data.a FOLDER --data.b FOLDER."
-            )
-        data.source = ""
-    if data.source == DataConfig().source and (data.target or data.side_by_side != "none"):
-        raise UsageError("Pairs need the pictures to start from: zerosum train SOURCES --data.target TARGETS.")
-    for key in ("source", "target", "a", "b"):
-        setattr(data, key, _absolute(getattr(data, key)))
+def _begin(folder: HeldFolder, order: Order, display: Display) -> tuple[RunConfig, Material]:
+    """The configuration of the folder's run, with what it left open chosen and the reasons told; and its data."""
+    if folder.config.exists():
+        config = settle(folder, order.again(folder.config))
+        return config, open_material(config, folder, display)
+    material = open_material(order.before(), folder, display)
+    config, lines = order.after(material)
+    for line in lines:
+        display.note(line)
+    return config, material
 
 
-def _absolute(source: str) -> str:
-    """A path that means the same in every folder; a built-in name does already, whatever lies beside it."""
-    is_path = source and source not in BUILTIN and Path(source).exists()
-    return str(Path(source).absolute()) if is_path else source
-
-
-def _default_path(asked: RunConfig) -> Path:
+def _default_path(order: Order, asked: RunConfig) -> Path:
     data = asked.data
     named = f"{_name(data.a)}-{_name(data.b)}" if data.a else _name(data.source)
-    name = f"{named}-{asked.recipe.name}"
+    name = f"{named}-{AUTO if order.is_open else asked.recipe.name}"
     return Path("runs") / (f"{name}-ensemble" if asked.training.ensemble > 1 else name)
 
 

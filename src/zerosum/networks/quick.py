@@ -14,7 +14,7 @@ The rule for other sizes: s = max(1, ⌈log2(shorter side / 8)⌉) stages, each 
 that maps start from 4 to 8 pixels (less only for images under 8); a stage's maps have 32 channels at the
 largest size, doubled with each halving, at most 256. The generator starts from a map of the images' aspect,
 rounded up, with as many channels as the discriminator ends with, and crops what is too large around the
-centre.
+centre. `width` is what is 32 here.
 """
 
 from __future__ import annotations
@@ -36,13 +36,14 @@ from zerosum.networks.layers import (
 )
 from zerosum.networks.registry import register
 
-WIDEST = 256  # channels; a 3×3 between 256 maps of 8×8 costs as much as one between 32 of 64×64
+WIDEST = 8  # times `width`: a 3×3 between 256 maps of 8×8 costs as much as one between 32 of 64×64
 
 
-def widths(height: int, width: int) -> list[int]:
-    """Channels after each halving of an image; 28×28: [32, 64], 128×128: [32, 64, 128, 256]."""
+def widths(height: int, width: int, least: int = 32) -> list[int]:
+    """Channels after each halving of an image, `least` at first; 28×28: [32, 64], 128×128: [32, 64, 128, 256]."""
+    check_positive(width=least)
     stages = max(1, (-(-min(height, width) // 8) - 1).bit_length())  # the ceiling of log2
-    return [min(32 * 2**stage, WIDEST) for stage in range(stages)]
+    return [least * min(2**stage, WIDEST) for stage in range(stages)]
 
 
 @register("quick-generator", role="generator", of="images")
@@ -52,13 +53,14 @@ class QuickGenerator(nn.Module):
     Args:
         latent: length of a latent; 64 in the recipe.
         shape: (C, H, W) of the images.
+        width: channels of the largest maps.
     """
 
-    def __init__(self, latent: int, shape: Sequence[int]):
+    def __init__(self, latent: int, shape: Sequence[int], *, width: int = 32):
         super().__init__()
         check_positive(latent=latent)
         channels, self.height, self.width = check_images(shape, "quick-generator", least=4)
-        sizes = widths(self.height, self.width)[::-1]
+        sizes = widths(self.height, self.width, width)[::-1]
         start = halved(self.height, len(sizes)), halved(self.width, len(sizes))
         layers: list[nn.Module] = [
             nn.Linear(latent, sizes[0] * start[0] * start[1], bias=False),
@@ -88,11 +90,12 @@ class QuickDiscriminator(Discriminator):
 
     Args:
         shape: (C, H, W) of the images.
+        width: channels of the largest maps.
     """
 
-    def __init__(self, shape: Sequence[int]):
-        channels, height, width = check_images(shape, "quick-discriminator", least=4)
-        sizes = widths(height, width)
+    def __init__(self, shape: Sequence[int], *, width: int = 32):
+        channels, height, across = check_images(shape, "quick-discriminator", least=4)
+        sizes = widths(height, across, width)
         layers: list[nn.Module] = []
         for before, after in pairwise([channels, *sizes]):
             layers += [
@@ -102,5 +105,5 @@ class QuickDiscriminator(Discriminator):
                 nn.LeakyReLU(0.2),
             ]
         # An odd side is halved downwards; the last window of the kernel still reaches its last pixel.
-        area = (height >> len(sizes)) * (width >> len(sizes))
+        area = (height >> len(sizes)) * (across >> len(sizes))
         super().__init__(nn.Sequential(*layers, FromMap()), sizes[-1] * area)
