@@ -61,9 +61,18 @@ def pictures(cache: Path | None, size: int, *, domains: bool = False) -> Path:
     folder = cache / str(size)
     if not (folder / "black").exists() or not (folder / "color").exists():
         make(folder, ("black", "color"), cache, size)
-    if domains and not (folder / "google").exists():
-        make(folder, ("google",), cache, size)
+    if domains:
+        google(cache, size)
     return folder
+
+
+def google(cache: Path | None, size: int) -> Path:
+    """The folder of Google's 3,786 pictures alone, which needs nothing that draws SVG: made if it is not there."""
+    cache = cache_root() / "emoji" if cache is None else cache
+    folder = cache / str(size)
+    if not (folder / "google").exists():
+        make(folder, ("google",), cache, size)
+    return folder / "google"
 
 
 def make(folder: Path, names: tuple[str, ...], cache: Path, size: int) -> None:
