@@ -45,6 +45,12 @@ def test_classes_are_told() -> None:
     assert settings["game.labels.discriminator"] == "projection"
 
 
+def test_few_images_are_augmented() -> None:
+    assert choose(facts(count=400))[1]["augment.kind"] == "diffaugment"
+    assert "augment.kind" not in choose(facts(count=5_000))[1]
+    assert choose(facts(count=400, device="cuda"))[0] == "r3gan"  # which augments by itself
+
+
 def test_more_time_is_for_larger_networks() -> None:
     cpu = [choose_size("r3gan-generator", facts(minutes=minutes)) for minutes in (5.0, 120.0)]
     gpu = [choose_size("r3gan-generator", facts(device="cuda", minutes=minutes)) for minutes in (60.0, 2_000.0)]

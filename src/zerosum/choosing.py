@@ -14,6 +14,7 @@ from zerosum.config import ENDS, RunConfig, Size
 
 SMALL = 32 * 32  # pixels up to which three minutes on a CPU show what a picture is
 SMALL_MINUTES, LARGE_MINUTES, ACCELERATED_MINUTES = 3.0, 20.0, 60.0  # where the command names no end
+FEW = 1_000  # images up to which a discriminator learns them by heart within minutes
 PATIENT = 20.0  # minutes of a GPU from which on R3GAN's steps, ten times as dear as those of `quick`, are many enough
 WAYS = {"downsample": "super-resolution", "mask": "inpainting", "gray": "colorization"}  # recipes of data.degrade
 
@@ -68,6 +69,8 @@ def choose(facts: Facts) -> tuple[str, dict[str, Any]]:
         return "points", {}
     recipe = "r3gan" if facts.accelerated and facts.time >= PATIENT else "quick"
     settings: dict[str, Any] = {} if facts.ends else {"training.minutes": facts.time}
+    if recipe == "quick" and facts.count <= FEW:
+        settings["augment.kind"] = "diffaugment"
     if facts.classes:
         settings |= {"game.labels.generator": "concatenate", "game.labels.discriminator": "projection"}
     return recipe, settings
@@ -114,6 +117,8 @@ def _judge(config: RunConfig) -> float:
 
 def _augmentation(facts: Facts, config: RunConfig) -> str:
     if config.augment.kind == "none":
+        if facts.count <= FEW:
+            return "none, as asked"
         return f"none, for {facts.count:,} images are too many to learn by heart in the time"
     return f"{config.augment.kind}, for {facts.count:,} images would be learned by heart"
 
