@@ -1,9 +1,9 @@
 """Directions as a thing that is kept: two small files that any tool can read.
 
 directions.safetensors    `vectors`, float32 (K, length): unit vectors in the space of the points
-directions.json           format, method, space ("z" or "w"), layers (those moved, of styles; empty: all), generator (the
-                          SHA-256 of its weights), and for each direction its name, step (the length that counts as 1),
-                          effect, and what else its method says; size and SHA-256 of the other file
+directions.json           format, method, space ("z" or "w"), layers (of styles, those moved; empty: all), generator
+                          (the SHA-256 of its weights), and for each direction its name, step (the length that counts as
+                          1), effect, and what else its method says; size and SHA-256 of the other file
 
 To move a point p by s along direction k: p + s · step_k · vector_k.
 """

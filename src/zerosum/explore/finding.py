@@ -123,7 +123,10 @@ def _principal(rows: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _features(space: Space, points: Points, progress: Progress | None) -> Tensor:
-    """What enters the second layer, float64 (N, features), of as many points as memory is for; or what the first made."""
+    """What enters the second layer, or the first makes where it is alone: float64 (N, features).
+
+    Of as many points as memory is for.
+    """
     if space.length > LARGEST:
         readers(space)  # refuses in the same words
     second = second_layer(space)
@@ -185,8 +188,9 @@ def judged(
 def _steps(space: Space, vectors: Tensor) -> Tensor:
     """The deviation of the generator's points along each of the vectors: of z by its law, in W of samples."""
     if space.name == "z":
-        return (vectors.square() @ space.moments[1].square()).sqrt()
-    return (space.points(range(SAMPLES)).rows @ vectors.T).std(0)
+        return torch.mv(vectors.square(), space.moments[1].square()).sqrt()
+    along: Tensor = space.points(range(SAMPLES)).rows @ vectors.T
+    return along.std(0)
 
 
 def _sorted(found: Directions) -> Directions:

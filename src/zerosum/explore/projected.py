@@ -147,6 +147,10 @@ def load_step(folder: Path, about: dict[str, Any]) -> Step | None:
             "delete it to begin anew."
         )
     shapes = {tensors[name].shape for name in TENSORS if name in tensors and name != "least"}
-    if set(tensors) - {LABELS} != set(TENSORS) or len(shapes) != 1 or tensors["points"].shape[:1] != tensors["least"].shape:
+    if (
+        set(tensors) - {LABELS} != set(TENSORS)
+        or len(shapes) != 1
+        or tensors["points"].shape[:1] != tensors["least"].shape
+    ):
         raise RunError(f"{folder} is no checkpoint of a projection: delete it to begin anew.")
     return Step(labels=tensors.get(LABELS), done=done, **{name: tensors[name] for name in TENSORS})

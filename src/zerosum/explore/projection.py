@@ -134,7 +134,7 @@ class Descent:
         bounded[: latents.size] = latents.distribution != "normal"
         return torch.where(bounded, points.clamp(-1, 1), points)
 
-    # Karras et al. 2020, appendix D.1: from zero in the first 5% of the steps, back to zero as a cosine in the last 25%.
+    # Karras et al. 2020, appendix D: from zero in the first 5% of the steps, back to zero as a cosine in the last 25%.
     def _rate(self, done: int) -> float:
         share = done / self.steps
         fade = min(1.0, (1 - share) / FALL)

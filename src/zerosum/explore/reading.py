@@ -109,7 +109,9 @@ def _matrices(space: Space, modules: list[nn.Module]) -> list[Tensor]:
         matrix = (said[2:] - said[0]).T
         foretold = said[0] + matrix @ probe[0].double()
         if float((foretold - said[1]).abs().max()) > EXACT * max(float(said[1].abs().max()), 1e-6):
-            raise UsageError("The first layer of this generator does not read its latents linearly: none has directions.")
+            raise UsageError(
+                "The first layer of this generator does not read its latents linearly: none has directions."
+            )
         made.append(matrix)
     return made
 

@@ -263,8 +263,9 @@ def without_styles(model: Model) -> str:
     """What is said where styles are asked of a generator that has none."""
     fields = model.config.get("networks", {}).get("generator", {})
     return (
-        f"This generator ({fields.get('network', type(model.generator).__name__)}) has no styles, so there is no W: "
-        "leave --way and --layers out to stay in z, or train one that has, as with --recipe style-28 or stylegan2."
+        f"This generator ({fields.get('network', type(model.generator).__name__)}) has no styles, so there is no W, "
+        "and nothing to mix: stay in z, as 'zerosum explore interpolate RUN' does, or train one that has styles, as with "
+        "--recipe style-28 or stylegan2."
     )
 
 

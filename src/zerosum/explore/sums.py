@@ -34,7 +34,7 @@ class Term:
     numbers: tuple[int, ...]
 
     def words(self) -> str:
-        """"+ 7", "- mean of 3, 4"."""
+        """ "+ 7", "- mean of 3, 4"."""
         numbers = ", ".join(map(str, self.numbers))
         return f"{'+' if self.sign > 0 else '−'} {numbers if len(self.numbers) == 1 else f'({numbers})'}"
 

@@ -62,8 +62,8 @@ def as_target(image: Any, model: Model) -> Tensor:
         made = normalise(torch.from_numpy(array)[None], 0, WHITE[str(array.dtype)])[0]
     if tuple(made.shape) != model.shape or not bool(made.isfinite().all()):
         raise UsageError(
-            f"This model makes images (C, H, W) of {model.shape}, and the picture is {tuple(made.shape)}, or not finite:"
-            " bring it to that size and those channels, as read_target(path, model) does of a file."
+            f"This model makes images (C, H, W) of {model.shape}, and the picture is {tuple(made.shape)}, or not "
+            "finite: bring it to that size and those channels, as read_target(path, model) does of a file."
         )
     return made.contiguous()
 
