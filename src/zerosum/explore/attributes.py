@@ -67,9 +67,9 @@ def attribute_directions(
         label: their class, where the generator takes labels; None: as drawn.
         progress: called with what is done, how much of it and of how much, from two seconds on.
 
-    Each direction's `facts` hold `accuracy`, `chance` (0.5), `labelled` (samples) and `class` (what it goes towards). Raises
-    `UsageError` for what is no image generator, for fewer than two classes, for too few samples of one, and without
-    scikit-learn.
+    Each direction's `facts` hold `accuracy`, `chance` (0.5), `labelled` (samples) and `class` (what it goes towards).
+    Raises `UsageError` for what is no image generator, for fewer than two classes, for too few samples of one, and
+    without scikit-learn.
     """
     space = space_of(model)
     names = check_labels(labels)

@@ -146,7 +146,8 @@ def _spread(space: Space, vectors: Tensor) -> Tensor:
     whole = torch.zeros(len(vectors), space.length, dtype=torch.float64)
     whole[:, space.free] = vectors
     largest = whole.gather(1, whole.abs().argmax(1, keepdim=True))
-    return (whole * largest.sign() / whole.norm(dim=1, keepdim=True)).float()
+    made: Tensor = whole * largest.sign() / whole.norm(dim=1, keepdim=True)
+    return made.float()
 
 
 def judged(

@@ -264,8 +264,8 @@ def without_styles(model: Model) -> str:
     fields = model.config.get("networks", {}).get("generator", {})
     return (
         f"This generator ({fields.get('network', type(model.generator).__name__)}) has no styles, so there is no W, "
-        "and nothing to mix: stay in z, as 'zerosum explore interpolate RUN' does, or train one that has styles, as with "
-        "--recipe style-28 or stylegan2."
+        "and nothing to mix: stay in z, as 'zerosum explore interpolate RUN' does, or train one that has styles, as "
+        "with --recipe style-28 or stylegan2."
     )
 
 
