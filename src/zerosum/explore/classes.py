@@ -96,7 +96,6 @@ def labels_by_data(
         raise UsageError(
             "A class of the data has a single image, from which nothing is learnt: give --labels FILE.csv."
         )
-    accuracy = float(cross_val_score(judge, known, classes, cv=folds).mean())
     said = [str(store.classes[label]) for label in judge.fit(known, classes).predict(seen).tolist()]
     seen_often = {name for name, times in Counter(said).items() if times >= FOLDS}
     if len(seen_often) < 2:
@@ -105,6 +104,7 @@ def labels_by_data(
             "nothing parts them: train on, look at more --samples, or give --labels FILE.csv."
         )
     labels = {number: label for number, label in enumerate(said) if label in seen_often}
+    accuracy = float(cross_val_score(judge, known, classes, cv=folds).mean())
     return Guess(labels, accuracy, maker.name)
 
 
