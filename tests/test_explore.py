@@ -14,7 +14,7 @@ from PIL import Image
 
 from explorers import explorer
 from translators import model_of
-from zerosum.errors import UsageError
+from zerosum.errors import RunError, UsageError
 from zerosum.explore import (
     animated,
     arithmetic,
@@ -280,6 +280,15 @@ def test_what_cannot_be_explored_is_told_what_to_do_instead() -> None:
         for call in (interpolate, truncation_sweep, mix, directions, lambda it: arithmetic(it, "1")):
             with pytest.raises(UsageError, match=text):
                 call(model)
+
+
+def test_a_generator_that_diverged_is_named() -> None:
+    model = explorer("quick-generator")
+    with torch.no_grad():
+        next(model.generator.parameters()).fill_(torch.nan)
+    for call in (interpolate, directions, lambda it: project(it, torch.zeros(1, 8, 8), features="none")):
+        with pytest.raises(RunError, match="not finite"):
+            call(model)
 
 
 def test_questions_that_make_no_sense() -> None:

@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
+from torch import Tensor, nn
 
 import zerosum
 from conftest import Shell, rewrite_about
@@ -21,6 +22,7 @@ from zerosum.explore import load_points, project, read_target, space_of
 from zerosum.explore.projection import Descent
 from zerosum.explore.target import FEATURES, judge_of
 from zerosum.metrics.extractors import extractor
+from zerosum.model import Model
 
 PLAIN: dict[str, Any] = {"features": "none"}
 
@@ -39,6 +41,30 @@ def test_a_sample_of_its_own_is_found_again(finished_run: Path) -> None:
     assert after.losses[0] == pytest.approx(mse, rel=1e-3)
     assert after.psnrs[0] == pytest.approx(10 * np.log10(4 / mse), rel=1e-3)
     torch.testing.assert_close(space_of(model).images(after.points), after.images)
+
+
+class Isometry(nn.Module):
+    """Codes (N, 6) to images (N, 1, 8, 8) by orthonormal rows, or back."""
+
+    def __init__(self, rows: Tensor, *, back: bool) -> None:
+        super().__init__()
+        self.rows, self.back = nn.Parameter(rows), back
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.flatten(1) @ self.rows.T if self.back else (x @ self.rows).view(-1, 1, 8, 8)
+
+
+@pytest.mark.parametrize("fitted", [False, True])
+def test_an_encoder_says_where_to_start(fitted: bool) -> None:
+    rows = torch.linalg.qr(torch.randn(64, 6, generator=torch.Generator().manual_seed(0))).Q.T.contiguous()
+    model = explorer("mlp-generator", codes=fitted)
+    networks = {name: part for name, part in model.networks.items() if name == "codes"}
+    networks |= {"generator": Isometry(rows, back=False), "encoder": Isometry(rows, back=True)}
+    model = Model(networks, model.config)
+    found = project(model, model.images(301)[300], steps=0, **PLAIN)
+    assert found.psnrs[0] > 80
+    torch.testing.assert_close(found.points.rows[0], model.latents(301)[300], atol=1e-4, rtol=1e-3)
+    assert found.psnrs[1] < 40, "the others are samples"
 
 
 @pytest.mark.parametrize("name", ["style-28-generator", "mlp-generator"])
