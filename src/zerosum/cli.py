@@ -15,6 +15,7 @@ from typing import Any
 
 from zerosum.errors import UsageError, ZerosumError
 from zerosum.flags import parser
+from zerosum.flags_explore import COMMON, POSITIONS
 
 SHORT = {  # flags of `train` that need no section before them
     **{
@@ -213,6 +214,27 @@ def _evaluate(options: argparse.Namespace, rest: list[str]) -> int:
     return 0
 
 
+def _explore(options: argparse.Namespace, rest: list[str]) -> int:
+    from rich.console import Console
+
+    from zerosum.explore import explore
+    from zerosum.training.display import make_display
+
+    chosen = vars(options)
+    given = [chosen[name] for name in POSITIONS if name in chosen]
+    flags = {name: value for name, value in chosen.items() if name not in COMMON}
+    display = make_display(Console())
+    try:
+        done = explore(
+            options.action, options.run, *given, out=options.out, device=options.device, display=display, **flags
+        )
+    finally:
+        display.end()
+    for line in (*done.words, *done.files, f"again: {done.command}"):
+        print(line)
+    return 0
+
+
 def _report(options: argparse.Namespace, rest: list[str]) -> int:
     from zerosum.report import write_report
 
@@ -272,6 +294,7 @@ VERBS = {
     "sample": _sample,
     "translate": _translate,
     "evaluate": _evaluate,
+    "explore": _explore,
     "report": _report,
     "recipes": _recipes,
     "data": _data,

@@ -6,6 +6,7 @@ import argparse
 import sys
 from typing import TypeAlias
 
+from zerosum.flags_explore import explore_flags
 from zerosum.version import VERSION
 
 Verbs: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
@@ -21,6 +22,7 @@ def parser() -> argparse.ArgumentParser:
     _sample_flags(verbs)
     _translate_flags(verbs)
     _evaluate_flags(verbs)
+    explore_flags(verbs)
     report = verbs.add_parser("report", help="write a run's figures and report.html")
     report.add_argument("run", metavar="RUN")
 

@@ -54,6 +54,17 @@ class Model(Released, Sampler):
         """Whether it makes an image of an image: by codes, or by a generator that takes images."""
         return self.encodes or bool(getattr(self.generator, "takes_images", False))
 
+    @property
+    @torch.no_grad()
+    def mean_style(self) -> Tensor:
+        """The mean style w̄ (style,), where the model is. Raises `UsageError` where the generator has no styles."""
+        if not isinstance(self.generator, StyleGenerator):
+            raise UsageError("This generator has no styles: there is no mean of them.")
+        if self._mean_style is None:
+            many = Latents(**self.config["latent"]).rows(Randomness(0), "mean style", 0, STYLES)
+            self._mean_style = self.generator.styles(many.to(self.device)).mean(0)
+        return self._mean_style
+
     def images(self, count: int, *, first: int = 0, **choice: Any) -> Tensor:
         """What the latents of the same choice become, on the CPU."""
         return self.generate(*self.drawn(count, first=first, **choice))
@@ -66,10 +77,7 @@ class Model(Released, Sampler):
         https://arxiv.org/abs/1812.04948, appendix B); else latents come truncated.
         """
         if isinstance(self.generator, StyleGenerator) and truncation != 1:
-            if self._mean_style is None:
-                many = Latents(**self.config["latent"]).rows(Randomness(0), "mean style", 0, STYLES)
-                self._mean_style = self.generator.styles(many.to(self.device)).mean(0)
-            mean = self._mean_style
+            mean = self.mean_style
             styles = mean + truncation * (self.generator.styles(latents.to(self.device)) - mean)
             pieces = [self.generator.synthesise(some).float().cpu() for some in styles.split(AT_ONCE)]
             return torch.cat(pieces) if len(styles) else torch.empty(0, *self.shape)

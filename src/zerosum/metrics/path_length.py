@@ -58,7 +58,7 @@ def path_length(
     if not 0 < epsilon < 1:
         raise UsageError(f"The step of a path is {epsilon}: give one between 0 and 1, such as 1e-4.")
     times = torch.rand(len(starts), 1, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    way = _slerp if spherical else _lerp
+    way = slerp if spherical else lerp
     devices = [starts.device] if starts.device.type == "cuda" else []
     lengths = []
     with torch.no_grad(), torch.random.fork_rng(devices=devices):
@@ -75,13 +75,16 @@ def path_length(
     return float(_without_tails(found).mean())
 
 
-def _lerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
+def lerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
     """Points of the lines from a to b, (n, D), at times t (n, 1)."""
     return a + (b - a) * t
 
 
-def _slerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
-    """Points of the great circles from a to b, (n, D), at times t (n, 1); lengths go from that of a to that of b."""
+def slerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
+    """Points of the great circles from a to b, (n, D), at times t (n, 1); lengths go from that of a to that of b.
+
+    Shoemake 1985, Animating rotation with quaternion curves; of latents White 2016, https://arxiv.org/abs/1609.04468.
+    """
     import torch
 
     lengths = [ends.norm(dim=1, keepdim=True).clamp(min=torch.finfo(ends.dtype).tiny) for ends in (a, b)]
@@ -90,7 +93,7 @@ def _slerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
     across = other - cosine * one
     across = across / across.norm(dim=1, keepdim=True).clamp(min=torch.finfo(across.dtype).tiny)
     turned = t * torch.arccos(cosine)
-    points: Tensor = (one * turned.cos() + across * turned.sin()) * _lerp(lengths[0], lengths[1], t)
+    points: Tensor = (one * turned.cos() + across * turned.sin()) * lerp(lengths[0], lengths[1], t)
     return points
 
 
