@@ -213,6 +213,35 @@ def _evaluate(options: argparse.Namespace, rest: list[str]) -> int:
     return 0
 
 
+def _export(options: argparse.Namespace, rest: list[str]) -> int:
+    own = {"onnx": {"high": options.range}, "web": {"assets": options.assets}}
+    own["hub"] = {"license": options.license, "push": options.push}
+    if options.format not in own:
+        raise UsageError(f"--format is onnx, web or hub, not {options.format!r}.")
+    from rich.console import Console
+
+    from zerosum import export
+    from zerosum.training.display import make_display
+
+    display = make_display(Console())
+    try:
+        exported = getattr(export, f"export_{options.format}")(
+            options.run,
+            options.out,
+            direction=options.direction,
+            device=options.device,
+            overwrite=options.overwrite,
+            progress=display.loading,
+            **own[options.format],
+        )
+    finally:
+        display.end()
+    print(f"ONNX Runtime differs from PyTorch by {exported.error:.1e} at most, of images in [-1, 1].")
+    for line in (*exported.files_in_words(), *exported.notes):
+        print(line)
+    return 0
+
+
 def _report(options: argparse.Namespace, rest: list[str]) -> int:
     from zerosum.report import write_report
 
@@ -272,6 +301,7 @@ VERBS = {
     "sample": _sample,
     "translate": _translate,
     "evaluate": _evaluate,
+    "export": _export,
     "report": _report,
     "recipes": _recipes,
     "data": _data,
