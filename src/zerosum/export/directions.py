@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from zerosum.model import Model
+from zerosum.networks import LabelledGenerator
 
 
 def closed_form_directions(model: Model, most: int = 8) -> tuple[Tensor, Tensor]:
@@ -31,7 +32,7 @@ def closed_form_directions(model: Model, most: int = 8) -> tuple[Tensor, Tensor]
 def _first_weight(model: Model) -> Tensor | None:
     """A, float64 (features, length), of the first layer; numbers of a label stand behind those of the latent."""
     length = model.latents(1).shape[1]
-    wanted = length + (len(model.classes) if hasattr(model.generator, "one_hot") else 0)
+    wanted = length + (len(model.classes) if isinstance(model.generator, LabelledGenerator) else 0)
     linear = (layer for layer in model.generator.modules() if isinstance(layer, nn.Linear))
     found = next((layer.weight for layer in linear if layer.in_features == wanted), None)
     if found is None:
@@ -39,5 +40,5 @@ def _first_weight(model: Model) -> Tensor | None:
     weight = found.detach().cpu().double()[:, :length]
     if "codes" not in model.networks:
         return weight
-    factor: Tensor = model.networks["codes"].factor.cpu().double()  # type: ignore[assignment, operator]
+    factor: Tensor = model.networks["codes"].factor.cpu().double()  # type: ignore[assignment]
     return weight @ factor.T
