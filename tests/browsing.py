@@ -24,10 +24,10 @@ ASSETS = "ZEROSUM_ONNXRUNTIME_WEB"  # the npm package onnxruntime-web, unpacked
 
 def assets() -> Path:
     """onnxruntime-web's files; without them the test is skipped."""
-    folder = os.environ.get(ASSETS)
-    if not folder:
+    folder = Path(os.environ.get(ASSETS) or "nowhere")
+    if not folder.is_dir():
         pytest.skip(f"{ASSETS} names no folder: npm pack onnxruntime-web, unpack it, and set it to package/dist")
-    return Path(folder)
+    return folder
 
 
 @dataclass

@@ -44,6 +44,26 @@ def finished_run(session_cache: Path, tmp_path_factory: pytest.TempPathFactory) 
     return run
 
 
+@pytest.fixture(scope="session")
+def shelf(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """A model's export as ONNX: the folder for (a name, a function that makes the model), made when first asked for.
+
+    A second or more each, so that tests share them. Not to be written to.
+    """
+    from zerosum.export import export_onnx
+
+    made: dict[str, Path] = {}
+
+    def folder(name: str, make: Callable[[], Any], **options: Any) -> Path:
+        if name not in made:
+            made[name] = tmp_path_factory.mktemp("shelf")
+            make().save(made[name] / "run" / "model")
+            export_onnx(made[name] / "run", made[name] / "onnx", **options)
+        return made[name] / "onnx"
+
+    return folder
+
+
 @dataclass(frozen=True)
 class Shell:
     """Runs `zerosum` in processes of its own, as a user does."""

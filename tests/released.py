@@ -27,7 +27,7 @@ def generator_of(
     name: str,
     *,
     labels: str = "none",
-    shape: tuple[int, ...] = (3, 16, 16),
+    shape: tuple[int, ...] = (3, 8, 8),
     latent: dict[str, Any] | None = None,
     codes: bool = False,
     **facts: Any,
@@ -63,6 +63,9 @@ def generator_of(
         "recipe": "quick",
     }
     return Model(networks, config | facts)
+
+
+CODED = {"distribution": "uniform", "categorical": [3, 2], "continuous": 1}
 
 
 def run_of(model: Model, folder: Path) -> Path:

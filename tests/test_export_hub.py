@@ -10,7 +10,7 @@ import json
 import shutil
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
@@ -22,13 +22,17 @@ import pytest
 import yaml
 
 import zerosum
-from released import generator_of, run_of
-from translators import model_of, side
+from released import CODED, generator_of, run_of
+from translators import SHIPPED as TRANSLATORS
+from translators import model_of
 from zerosum.cli import main
 from zerosum.errors import RunError, UsageError
-from zerosum.export import export_hub, export_onnx, hub
+from zerosum.export import export_hub, hub
 from zerosum.export.uploading import upload
+from zerosum.model import Model
+from zerosum.report.run_folder import read_run
 
+Shelf = Callable[..., Path]
 HOSTILE = "a|b <script>alert(1)</script>"
 EVALUATION = {
     "figures": {"frechet[random]": {"value": 12.5, "meaning": "lower is better", "measure": "frechet"}},
@@ -102,6 +106,20 @@ def test_the_cards(exported: Path) -> None:
     assert HOSTILE in space["title"]
 
 
+def test_the_best_model_has_no_figures_of_the_newest(run: Path, tmp_path: Path) -> None:
+    shutil.copytree(run, tmp_path / "digits")
+    shutil.copytree(run / "model", tmp_path / "digits" / "best")
+    about = read_run(tmp_path / "digits")
+    assert len(about.records) > 2
+    model = zerosum.load(tmp_path / "digits" / "best")
+    model.config["images"] = about.records[1].images
+    model.save(tmp_path / "digits" / "best")
+    known = hub._about(tmp_path / "digits" / "best", model)
+    assert (known.judged, known.status.images) == (None, about.records[1].images)
+    assert known.status.seconds == about.records[1].seconds < about.status.seconds
+    assert hub._about(tmp_path / "digits", model).judged is not None
+
+
 def test_no_path_of_the_trainer_goes_along(exported: Path) -> None:
     for path in exported.rglob("*"):
         if path.is_file():
@@ -133,36 +151,30 @@ def test_a_space_needs_little(name: str) -> None:
     assert names - set(sys.stdlib_module_names) == {"numpy", "onnxruntime", "gradio"}
 
 
-@pytest.mark.parametrize(
-    ("network", "labels", "latent"),
-    [
-        ("quick-generator", "concatenate", {"distribution": "uniform", "categorical": [3, 2], "continuous": 1}),
-        ("style-28-generator", "none", {}),
-    ],
-)
-def test_a_space_makes_the_samples_of_the_run(network: str, labels: str, latent: Any, tmp_path: Path) -> None:
-    model = generator_of(network, labels=labels, latent=latent)
-    export_onnx(run_of(model, tmp_path / "run"), tmp_path / "onnx")
-    app = script("sampling")
+@pytest.mark.parametrize(("name", "labels"), [("quick-generator", "concatenate"), ("style-28-generator", "none")])
+def test_a_space_makes_the_samples_of_the_run(name: str, labels: str, shelf: Shelf, tmp_path: Path) -> None:
+    def make() -> Model:
+        return generator_of(name, labels=labels, latent=CODED if labels != "none" else {})
+
+    shutil.copytree(shelf(f"{name} {labels}", make), tmp_path / "onnx")
+    app, model, label = script("sampling"), make(), 1 if labels != "none" else None
     session, about = app.open_model(tmp_path / "onnx")
-    label = 1 if labels != "none" else None
     made = app.samples(session, about, 5, 7, 0.5, label)
     assert np.abs(made.astype(int) - model.sample(5, seed=7, truncation=0.5, label=label)).max() <= 1
     assert app.sheet(made).shape == (2 * 96, 3 * 96, 3)
-    (tmp_path / "onnx" / "model.onnx").write_bytes((tmp_path / "onnx" / "model.onnx").read_bytes()[:-1] + b"?")
+    file = tmp_path / "onnx" / "model.onnx"
+    file.write_bytes(file.read_bytes()[:-1] + b"?")
     with pytest.raises(SystemExit, match="SHA-256"):
         app.open_model(tmp_path / "onnx")
 
 
-@pytest.mark.parametrize("holes", [False, True])
-def test_a_space_translates_as_the_run(holes: bool, tmp_path: Path) -> None:
-    facts = {"degrade": "mask:box", "given": side([4, 16, 16])} if holes else {}
-    model = model_of(depth=2, width=2, **facts)
-    model.save(tmp_path / "run" / "model")
-    export_onnx(tmp_path / "run", tmp_path / "onnx")
-    app = script("translating")
-    session, about = app.open_model(tmp_path / "onnx")
-    array = np.random.default_rng(0).integers(0, 256, (5, 23, 3 + holes), dtype=np.uint8)
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_space_translates_as_the_run(place: int, shelf: Shelf) -> None:
+    name, options, facts = TRANSLATORS[place]
+    app, model = script("translating"), model_of(name, **options, **facts)
+    session, about = app.open_model(shelf(f"translator {place}", lambda: model_of(name, **options, **facts)))
+    assert (about["mask"] != "none") is model.fills_holes
+    array = np.random.default_rng(0).integers(0, 256, (5, 23, model.way().given["shape"][0]), dtype=np.uint8)
     assert np.abs(app.translate(session, about, array).astype(int) - model.translate(array)).max() <= 1
 
 
@@ -208,7 +220,7 @@ class Hub(http.server.BaseHTTPRequestHandler):
             asked = json.loads(content)
             kind = asked.get("type", "model")
             self.repositories[f"{kind}s/{asked['organization']}/{asked['name']}"] = {}
-            return self._answer(200, {"url": f"{self.server.server_name}/{asked['name']}"})  # type: ignore[attr-defined]
+            return self._answer(200, {"url": f"http://{self.headers['Host']}/ada/digits"})
         if self.path == "/api/validate-yaml":
             return self._answer(200, {"errors": [], "warnings": []})
         _, _, kind, user, name, verb, *_ = self.path.split("/")
@@ -220,7 +232,9 @@ class Hub(http.server.BaseHTTPRequestHandler):
             if line["key"] == "file":
                 bytes_ = base64.b64decode(line["value"]["content"])
                 self.repositories[f"{kind}/{user}/{name}"][line["value"]["path"]] = bytes_
-        return self._answer(200, {"commitUrl": "http://hub/commit/1", "commitOid": "1", "success": True})
+        return self._answer(
+            200, {"commitUrl": f"http://{self.headers['Host']}/ada/digits/commit/1", "commitOid": "1", "success": True}
+        )
 
     def do_GET(self) -> None:
         self._answer(200, {"siblings": [], "id": "ada/digits", "sha": "0" * 40})

@@ -24,6 +24,7 @@ SHORT = {  # flags of `train` that need no section before them
     "evaluate_every": "evaluation.every",
     **{name: f"evaluation.{name}" for name in ("metrics", "best", "patience")},
 }
+EXPORT_FLAGS = {"onnx": "--range", "web": "--assets", "hub": "--license and --push"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -214,10 +215,17 @@ def _evaluate(options: argparse.Namespace, rest: list[str]) -> int:
 
 
 def _export(options: argparse.Namespace, rest: list[str]) -> int:
-    own = {"onnx": {"high": options.range}, "web": {"assets": options.assets}}
-    own["hub"] = {"license": options.license, "push": options.push}
+    own = {
+        "onnx": {"high": options.range},
+        "web": {"assets": options.assets},
+        "hub": {"license": options.license, "push": options.push},
+    }
     if options.format not in own:
         raise UsageError(f"--format is onnx, web or hub, not {options.format!r}.")
+    for name, flags in own.items():
+        if name != options.format and any(value is not None for value in flags.values()):
+            raise UsageError(f"{EXPORT_FLAGS[name]}: only with --format {name}.")
+    chosen = {key: value for key, value in own[options.format].items() if value is not None}
     from rich.console import Console
 
     from zerosum import export
@@ -232,7 +240,7 @@ def _export(options: argparse.Namespace, rest: list[str]) -> int:
             device=options.device,
             overwrite=options.overwrite,
             progress=display.loading,
-            **own[options.format],
+            **chosen,
         )
     finally:
         display.end()

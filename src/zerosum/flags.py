@@ -194,7 +194,6 @@ def _export_flags(verbs: Verbs) -> None:
     export.add_argument(
         "--range",
         type=int,
-        default=255,
         metavar="255|1",
         help="onnx: of images, 255 for [0, 255] or 1 for [-1, 1] (default: 255)",
     )

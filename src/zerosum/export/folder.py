@@ -53,8 +53,7 @@ def place_for(run: str | Path, out: str | Path | None, kind: str, *, overwrite: 
 
     Raises `UsageError` where something is there already, unless it is an export, or nothing, and may be overwritten.
     """
-    name = Path(run).resolve()
-    folder = Path(f"{name.name if name.name != 'model' else name.parent.name}-{kind}") if out is None else Path(out)
+    folder = Path(f"{name_of(run)}-{kind}") if out is None else Path(out)
     if not os.path.lexists(folder):
         return folder
     if not overwrite:
@@ -62,6 +61,13 @@ def place_for(run: str | Path, out: str | Path | None, kind: str, *, overwrite: 
     if not folder.is_dir() or folder.is_symlink() or not ((folder / MARK).is_file() or not any(folder.iterdir())):
         raise UsageError(f"--out {folder} is no export of zerosum's, and stays as it is: give another folder.")
     return folder
+
+
+def name_of(run: str | Path) -> str:
+    """What an export is called: as the run folder, also where its model folder was given; RUN/best is RUN-best."""
+    path = Path(run).resolve()
+    own = {"model": path.parent.name, "best": f"{path.parent.name}-best"}
+    return own.get(path.name, path.name)
 
 
 def write_export(folder: Path, kind: str, fill: Callable[[Path], None]) -> dict[str, int]:

@@ -10,6 +10,7 @@ import io
 import re
 import shutil
 import tomllib
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,8 @@ def export_hub(
     if push is not None:
         check_push(push)
     folder = place_for(run, out, "hub", overwrite=overwrite)
-    model, known = opened(run, device), read_run(_run_of(Path(run)))
+    model = opened(run, device)
+    known = _about(Path(run), model)
     about: dict[str, Any] = {}
 
     def fill(inside: Path) -> None:
@@ -82,12 +84,21 @@ def export_hub(
     return Exported(folder, about["max_error"], written, tuple(notes))
 
 
-def _run_of(path: Path) -> Path:
-    """The run folder that a model is of: `path`, or the folder around it. Raises `UsageError` where neither is one."""
-    found = next((folder for folder in (path, path.resolve().parent) if (folder / "config.toml").is_file()), None)
-    if found is None:
+def _about(path: Path, model: Model | Translator) -> RunFolder:
+    """What is known of the run that a model is of: `path`, or the folder around it.
+
+    Of a model that is not the newest, as RUN/best, only what was known when it was made: the figures of evaluation.json
+    are not its own. Raises `UsageError` where neither folder is a run's.
+    """
+    run = next((folder for folder in (path, path.resolve().parent) if (folder / "config.toml").is_file()), None)
+    if run is None:
         raise UsageError(f"{path} is no run folder, and the card tells of one: its recipe, its data, its figures.")
-    return found
+    known, images = read_run(run), model.config.get("images")
+    if run == path or path.resolve().name == "model" or not isinstance(images, int):
+        return known
+    records = tuple(record for record in known.records if record.images <= images)
+    seconds = records[-1].seconds if records else 0.0
+    return replace(known, records=records, status=replace(known.status, images=images, seconds=seconds), judged=None)
 
 
 def _fill_model(inside: Path, run: Path, model: Model | Translator, known: RunFolder, licence: str | None) -> None:

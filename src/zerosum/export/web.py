@@ -14,7 +14,7 @@ from typing import Any
 
 from zerosum.errors import UsageError
 from zerosum.export.directions import closed_form_directions
-from zerosum.export.folder import Exported, Progress, opened, place_for, write_export
+from zerosum.export.folder import Exported, Progress, name_of, opened, place_for, write_export
 from zerosum.export.onnx_folder import write_network
 from zerosum.files import sha256, write_json
 from zerosum.model import Model
@@ -54,7 +54,6 @@ def export_web(
     runtime = _runtime(assets)
     folder = place_for(run, out, "web", overwrite=overwrite)
     model = _drawing(run, opened(run, device))
-    name = Path(run).resolve().name
     vectors, values = closed_form_directions(model)
     about: dict[str, Any] = {}
 
@@ -67,7 +66,7 @@ def export_web(
             shutil.copyfile(runtime / file, inside / "ort" / file)
         copied = {f"ort/{file}": inside / "ort" / file for file in RUNTIME}
         page = {
-            "name": name,
+            "name": name_of(run),
             "directions": [
                 {"value": float(value), "vector": vector.tolist()}
                 for value, vector in zip(values, vectors, strict=True)
