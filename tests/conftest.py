@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,18 @@ def finished_run(session_cache: Path, tmp_path_factory: pytest.TempPathFactory) 
 
 
 @pytest.fixture(scope="session")
-def shelf(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+def one_registry() -> Iterator[None]:
+    """PyTorch reads the source of its 500 translations to ONNX anew for each export, half of the time: here once."""
+    from torch.onnx._internal.exporter._registration import ONNXRegistry
+
+    registry = ONNXRegistry.from_torchlib()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ONNXRegistry, "from_torchlib", lambda *_, **__: registry)
+        yield
+
+
+@pytest.fixture(scope="session")
+def shelf(one_registry: None, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """A model's export as ONNX: the folder for (a name, a function that makes the model), made when first asked for.
 
     A second or more each, so that tests share them. Not to be written to.

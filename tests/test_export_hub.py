@@ -46,6 +46,8 @@ EVALUATION = {
     },
 }
 
+pytestmark = pytest.mark.usefixtures("one_registry")
+
 
 @pytest.fixture(scope="module")
 def run(finished_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:

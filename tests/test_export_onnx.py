@@ -31,6 +31,8 @@ LABELLED = [
     ("style-mlp-generator", "concatenate"),
 ]
 
+pytestmark = pytest.mark.usefixtures("one_registry")
+
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -27,6 +27,8 @@ from zerosum.networks import names
 HOSTILE = "<img src=x onerror=alert(1)>"
 CODES = {"size": 6, "distribution": "uniform", "categorical": [3], "continuous": 1}
 
+pytestmark = pytest.mark.usefixtures("one_registry")
+
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
