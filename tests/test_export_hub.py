@@ -297,4 +297,7 @@ def test_the_command(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert front_matter(tmp_path / "out" / "model" / "README.md")["license"] == "unknown"
     assert main(["export", str(run), "--format", "hub", "--out", out]) == 2
     assert main(["export", str(run), "--format", "pickle"]) == 2
-    assert "onnx, web or hub" in capsys.readouterr().err
+    assert main(["export", str(run), "--format", "onnx", "--push", "ada/digits"]) == 2
+    words = capsys.readouterr().err
+    assert "onnx, web or hub" in words
+    assert "only with --format hub" in words

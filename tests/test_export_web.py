@@ -84,6 +84,8 @@ def test_a_page_of_classes_and_codes(chromium: Any, pages: dict[str, tuple[Model
         page.goto(address)
         first = drawn(page)
         same(first, model.sample(1, seed=0, label=0))
+        page.fill("#seed", "-1")
+        assert page.inner_text("#status.bad") == "A seed is a whole number from 0 to 2147483647"
         page.fill("#seed", "7")
         same(drawn(page), model.sample(1, seed=7, label=0))
         assert page.inner_text("#command").startswith("zerosum sample RUN --count 1 --seed 7 --label ")

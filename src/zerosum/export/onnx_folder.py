@@ -94,13 +94,13 @@ def write_network(
     if high not in HIGHS:
         raise UsageError(f"The range is 255, for images in [0, 255], or 1, for [-1, 1], not {high!r}.")
     tick = _ticker(progress)
-    tick("asking PyTorch", 0)
+    tick("exporting, PyTorch's pictures", 0)
     known = _of_samples(model, high, direction) if isinstance(model, Model) else _of_way(model, high, direction)
     model.networks.cpu()
-    tick("writing ONNX", 1)
+    tick("exporting, ONNX", 1)
     about, output = known.about, known.about["output"]
     write_onnx(known.graph.cpu().eval(), known.cases[-1][0], output["name"], folder / FILE, known.stride)
-    tick("comparing", 2)
+    tick("exporting, comparing both", 2)
     session = Session(folder / FILE)
     off = max(_difference(session, case) for case in known.cases) * 2 / (output["high"] - output["low"])
     if not off <= MOST:  # NaN is no small difference
@@ -110,7 +110,7 @@ def write_network(
         )
     about |= {"max_error": off, "inputs": session.inputs, "output": output | session.outputs[output["name"]]}
     seal(folder / ABOUT, folder / FILE, about)
-    tick("done", STEPS)
+    tick("exported", STEPS)
     return about
 
 

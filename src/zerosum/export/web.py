@@ -7,6 +7,7 @@ and its Content-Security-Policy forbids that it could. Seeds give the same laten
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 from importlib.resources import files
 from pathlib import Path
@@ -79,7 +80,7 @@ def export_web(
     written = write_export(folder, "web", fill)
     notes = (
         f"{sum(written.values()) / 1e6:.1f} MB in all, which a visitor loads once. It needs a web server, any one for "
-        f"static files: python3 -m http.server --bind 127.0.0.1 --directory {folder}",
+        f"static files: python3 -m http.server --bind 127.0.0.1 --directory {shlex.quote(str(folder))}",
     )
     return Exported(folder, about["max_error"], written, notes)
 

@@ -75,7 +75,7 @@ class Page {
   }
 
   seed() {
-    if (!id("seed").checkValidity() || id("seed").value === "") return;
+    if (!id("seed").checkValidity()) return say(`A seed is a whole number from 0 to ${id("seed").max}`, true);
     const { latent } = this.about;
     this.base = firstLatent(latent, Number(id("seed").value));
     let start = latent.size;
@@ -216,6 +216,7 @@ function show(input) {
 function say(words, bad = false) {
   id("status").textContent = words;
   id("status").classList.toggle("bad", bad);
+  id("status").setAttribute("aria-live", bad ? "assertive" : id("controls").hidden ? "polite" : "off"); // not each picture
 }
 
 function quoted(word) {
