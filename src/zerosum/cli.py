@@ -244,7 +244,7 @@ def _export(options: argparse.Namespace, rest: list[str]) -> int:
         )
     finally:
         display.end()
-    print(f"ONNX Runtime differs from PyTorch by {exported.error:.1e} at most, of images in [-1, 1].")
+    print(f"ONNX Runtime differs from PyTorch by {exported.error:.1e} at most, on a scale from -1 to 1.")
     for line in (*exported.files_in_words(), *exported.notes):
         print(line)
     return 0

@@ -51,7 +51,8 @@ def export_hub(
         run: a run folder, or RUN/best.
         out: the folder to be written; None: NAME-hub.
         license: of the model, by Hugging Face's name for it; None: the card says "unknown".
-        push: USER/NAME to upload both to; None: nothing is uploaded.
+        push: USER/NAME to upload both to; None: nothing is uploaded. A translator's card shows some of its data: look
+            at it first.
         direction, device, overwrite, progress: as of `export_onnx`; `direction` is the Space's.
 
     Raises as `export_onnx` does, `UsageError` for a folder that is no run's and a licence or name that is none, and
@@ -78,6 +79,8 @@ def export_hub(
 
     written = write_export(folder, "hub", fill)
     notes = [] if license else ["No --license was given: the card says unknown, and nobody may use the model."]
+    if not isinstance(model, Model):
+        notes.append("model/samples.png shows pictures of the data too: see whether they may be published.")
     if push is not None:
         kinds = ["model", *(["space"] if (folder / "space").is_dir() else [])]
         notes += [f"uploaded: {address}" for address in upload(folder, push, kinds)]
