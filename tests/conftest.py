@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,37 @@ def finished_run(session_cache: Path, tmp_path_factory: pytest.TempPathFactory) 
         settings = {"training.report_every": 128, "training.checkpoint_every": 256, "training.threads": 1}
         zerosum.train("digits", out=run, images=640, settings=settings)
     return run
+
+
+@pytest.fixture(scope="session")
+def one_registry() -> Iterator[None]:
+    """PyTorch reads the source of its 500 translations to ONNX anew for each export, half of the time: here once."""
+    from torch.onnx._internal.exporter._registration import ONNXRegistry
+
+    registry = ONNXRegistry.from_torchlib()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ONNXRegistry, "from_torchlib", lambda *_, **__: registry)
+        yield
+
+
+@pytest.fixture(scope="session")
+def shelf(one_registry: None, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """A model's export as ONNX: the folder for (a name, a function that makes the model), made when first asked for.
+
+    A second or more each, so that tests share them. Not to be written to.
+    """
+    from zerosum.export import export_onnx
+
+    made: dict[str, Path] = {}
+
+    def folder(name: str, make: Callable[[], Any], **options: Any) -> Path:
+        if name not in made:
+            made[name] = tmp_path_factory.mktemp("shelf")
+            make().save(made[name] / "run" / "model")
+            export_onnx(made[name] / "run", made[name] / "onnx", **options)
+        return made[name] / "onnx"
+
+    return folder
 
 
 @dataclass(frozen=True)

@@ -81,3 +81,12 @@ def model_of(
     for weight in (weight for network in networks.values() for weight in network.parameters() if weight.ndim == 4):
         nn.init.kaiming_normal_(weight)  # or all that is made is grey
     return Translator(networks, config)
+
+
+# Every network, lightly, and what else a config can be: arguments of `model_of`.
+SHIPPED: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
+    ("unet-generator", {"depth": 2, "width": 2}, {}),
+    ("unet-generator", {"depth": 2, "width": 2}, {"degrade": "mask:box", "given": side([4, 16, 16])}),
+    ("resnet-generator", {"width": 2, "blocks": 1}, {"game": "unpaired"}),
+    ("srgan-generator", {"width": 2, "blocks": 1}, {"given": side([3, 8, 8])}),
+]

@@ -25,6 +25,7 @@ SHORT = {  # flags of `train` that need no section before them
     "evaluate_every": "evaluation.every",
     **{name: f"evaluation.{name}" for name in ("metrics", "best", "patience")},
 }
+EXPORT_FLAGS = {"onnx": "--range", "web": "--assets", "hub": "--license and --push"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -235,6 +236,42 @@ def _explore(options: argparse.Namespace, rest: list[str]) -> int:
     return 0
 
 
+def _export(options: argparse.Namespace, rest: list[str]) -> int:
+    own = {
+        "onnx": {"high": options.range},
+        "web": {"assets": options.assets},
+        "hub": {"license": options.license, "push": options.push},
+    }
+    if options.format not in own:
+        raise UsageError(f"--format is onnx, web or hub, not {options.format!r}.")
+    for name, flags in own.items():
+        if name != options.format and any(value is not None for value in flags.values()):
+            raise UsageError(f"{EXPORT_FLAGS[name]}: only with --format {name}.")
+    chosen = {key: value for key, value in own[options.format].items() if value is not None}
+    from rich.console import Console
+
+    from zerosum import export
+    from zerosum.training.display import make_display
+
+    display = make_display(Console())
+    try:
+        exported = getattr(export, f"export_{options.format}")(
+            options.run,
+            options.out,
+            direction=options.direction,
+            device=options.device,
+            overwrite=options.overwrite,
+            progress=display.loading,
+            **chosen,
+        )
+    finally:
+        display.end()
+    print(f"ONNX Runtime differs from PyTorch by {exported.error:.1e} at most, on a scale from -1 to 1.")
+    for line in (*exported.files_in_words(), *exported.notes):
+        print(line)
+    return 0
+
+
 def _report(options: argparse.Namespace, rest: list[str]) -> int:
     from zerosum.report import write_report
 
@@ -295,6 +332,7 @@ VERBS = {
     "translate": _translate,
     "evaluate": _evaluate,
     "explore": _explore,
+    "export": _export,
     "report": _report,
     "recipes": _recipes,
     "data": _data,

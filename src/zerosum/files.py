@@ -64,7 +64,7 @@ def write_folder(path: Path, fill: Callable[[Path], None]) -> None:
                 shutil.rmtree(left, ignore_errors=True)
             temporary.mkdir(parents=True)
             fill(temporary)
-            for file in temporary.iterdir():
+            for file in temporary.rglob("*"):
                 _sync(file)
             _sync(temporary)
             if path.exists():
@@ -72,9 +72,8 @@ def write_folder(path: Path, fill: Callable[[Path], None]) -> None:
             temporary.rename(path)
             _sync(path.parent)
             shutil.rmtree(old, ignore_errors=True)
-        except OSError:
+        finally:  # whatever ended `fill`, a refusal or Ctrl-C as well
             shutil.rmtree(temporary, ignore_errors=True)
-            raise
 
 
 def recover_folders(parent: Path) -> None:
@@ -120,9 +119,14 @@ def save_tensors(folder: Path, name: str, tensors: dict[str, Tensor], about: dic
     except SafetensorError as error:  # the library hides the operating system's number in its text
         full = "No space left" in str(error)
         raise OSError(errno.ENOSPC if full else errno.EIO, str(error)) from error
+    seal(folder / about_name(name), file, about)
+
+
+def seal(path: Path, file: Path, about: dict[str, Any]) -> None:
+    """Write `path`, a JSON of `about` with the name, size and SHA-256 of the `file` beside it and a check of itself."""
     content = {**about, "file": {"name": file.name, "bytes": file.stat().st_size, "sha256": sha256(file)}}
     content["check"] = _check(content)
-    (folder / about_name(name)).write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def about_name(name: str) -> str:
@@ -132,12 +136,15 @@ def about_name(name: str) -> str:
 
 def read_about(folder: Path, name: str) -> dict[str, Any]:
     """The JSON beside the tensors, its own check and the tensors' size and hash verified. Raises `RunError`."""
-    path = folder / about_name(name)
+    return read_sealed(folder / about_name(name), folder / f"{name}.safetensors")
+
+
+def read_sealed(path: Path, file: Path) -> dict[str, Any]:
+    """What `seal` wrote to `path`, its own check and the size and hash of `file` verified. Raises `RunError`."""
     try:
         about = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(about, dict) or about.get("check") != _check(about):
             raise RunError(f"{path} was changed after it was written, or is damaged.")
-        file = folder / f"{name}.safetensors"
         if file.stat().st_size != about["file"]["bytes"] or sha256(file) != about["file"]["sha256"]:
             raise RunError(f"{file} is damaged: its size or SHA-256 is not the one {path.name} states.")
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:

@@ -23,6 +23,7 @@ def parser() -> argparse.ArgumentParser:
     _translate_flags(verbs)
     _evaluate_flags(verbs)
     explore_flags(verbs)
+    _export_flags(verbs)
     report = verbs.add_parser("report", help="write a run's figures and report.html")
     report.add_argument("run", metavar="RUN")
 
@@ -172,6 +173,49 @@ def _evaluate_flags(verbs: Verbs) -> None:
     )
     evaluate.add_argument(
         "--device", default="cpu", metavar="D", help="cpu, cuda, mps, or auto for the best there is (default: cpu)"
+    )
+
+
+def _export_flags(verbs: Verbs) -> None:
+    """`zerosum export`."""
+    export = verbs.add_parser(
+        "export",
+        help="ship a generator: an ONNX file, a page for the browser, a Hugging Face repository",
+        description="Write a folder that holds the generator of RUN in another form, whole or not at all.",
+    )
+    export.add_argument("run", metavar="RUN", help="a run folder, or a model folder as RUN/best")
+    export.add_argument(
+        "--format",
+        required=True,
+        metavar="onnx|web|hub",
+        help="onnx: model.onnx, checked against PyTorch, and config.json; web: a page that makes samples in the "
+        "visitor's browser; hub: a Hugging Face model folder, and a Space",
+    )
+    export.add_argument("--out", metavar="FOLDER", help="what is written (default: NAME-onnx, NAME-web, NAME-hub)")
+    export.add_argument("--overwrite", action="store_true", help="replace an older export (default: refuse)")
+    export.add_argument(
+        "--range",
+        type=int,
+        metavar="255|1",
+        help="onnx: of images, 255 for [0, 255] or 1 for [-1, 1] (default: 255)",
+    )
+    export.add_argument(
+        "--direction", metavar="a-to-b|b-to-a", help="which way, of a run between two domains (default: a-to-b)"
+    )
+    export.add_argument(
+        "--assets", metavar="FOLDER", help="web: the npm package onnxruntime-web, unpacked; what is needed is copied"
+    )
+    export.add_argument(
+        "--license", metavar="ID", help="hub: the model's licence, as Hugging Face calls it: apache-2.0 (default: none)"
+    )
+    export.add_argument(
+        "--push", metavar="USER/NAME", help="hub: upload it, as the model and the Space of this name (default: no)"
+    )
+    export.add_argument(
+        "--device",
+        default="cpu",
+        metavar="D",
+        help="where PyTorch makes what the ONNX file is checked against: cpu, cuda, mps, auto (default: cpu)",
     )
 
 

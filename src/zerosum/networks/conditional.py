@@ -45,7 +45,7 @@ class OneHot(nn.Module):
 
     def forward(self, labels: Tensor) -> Tensor:
         """Labels (N,) to rows (N, classes)."""
-        rows = torch.zeros(len(labels), self.classes, device=labels.device)
+        rows = torch.zeros(labels.shape[0], self.classes, device=labels.device)  # no len(): ONNX would fix the batch
         return rows.scatter_(1, labels[:, None], 1.0)
 
 

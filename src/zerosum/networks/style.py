@@ -136,7 +136,7 @@ class StyleGenerator(nn.Module):
             raise UsageError(
                 f"styles of shape {list(styles.shape)}: give (N, style), or (N, {len(self.layers)}, style), one a layer"
             )
-        x = self.constant.expand(len(styles), *self.constant.shape)
+        x = self.constant.expand(styles.shape[0], *self.constant.shape)  # no len(): ONNX would fix the batch
         if x.dim() == 4:
             x = x.contiguous(memory_format=torch.channels_last)
         for layer, style in zip(self.layers, styles.unbind(1), strict=True):

@@ -11,6 +11,8 @@ from zerosum.report.page import HOLES, alpha_words, in_python, players, translat
 from zerosum.report.run_folder import RunFolder
 from zerosum.report.translation import Translation
 
+CLAIMS = ("no measure of quality is claimed here", "the figures above are all that is claimed")
+
 
 def card(folder: RunFolder, shown: Picture) -> str:
     """The card in Hugging Face's form: YAML front matter, then Markdown. No figure in it but the run's own.
@@ -19,55 +21,60 @@ def card(folder: RunFolder, shown: Picture) -> str:
 
     The licence is left out: it is for whoever publishes the model, and knows the data, to choose.
     """
-    known, status = folder.facts, folder.status
-    title, name = inline(known.title or known.name), inline(folder.trained_on)
-    things = folder.things
+    known = folder.facts
+    use = ["```python", *f"{in_python(folder, folder.name)}  # the run folder".split("\n"), "```"]
     lines = [
         "---",
         "library_name: zerosum",
         "tags:",
-        *(f"- {tag}" for tag in _tags(folder)),
+        *(f"- {tag}" for tag in tags(folder)),
         f"- {json.dumps(known.name)}",
         "---",
         "",
-        f"# {title}, trained on {name}",
-        "",
-        _what(folder),
-        "",
+        *body(folder, shown, use, measured(folder)),
     ]
+    return "\n".join(lines)
+
+
+def body(folder: RunFolder, shown: Picture, use: list[str], figures: list[str]) -> list[str]:
+    """The lines of a card below its front matter: what it is, how it is used, data, figures, training, limits.
+
+    `use`: the lines that say how to load it; `figures`: those of the section on its quality, none where it has none.
+    """
+    known, status = folder.facts, folder.status
+    title, name = inline(known.title or known.name), inline(folder.trained_on)
+    lines = [f"# {title}, trained on {name}", "", _what(folder), ""]
     if shown.data is not None:
         lines += [f"![{shown.title} of this model](samples.png)", "", inline(shown.text), ""]
-    lines += [
+    return [
+        *lines,
         "## Use",
         "",
-        "```python",
-        *f"{in_python(folder, folder.name)}  # the run folder".split("\n"),
-        "```",
+        *use,
         "",
         *_how(folder.translation),
         "## Data",
         "",
         *_data(folder),
         "",
-        *_measured(folder),
+        *figures,
         "## Training",
         "",
         f"- recipe: {inline(known.name)}" + (f" ({inline(known.source)})" if known.source else ""),
         f"- networks: {', '.join(f'{player} {inline(network)}' for player, network in players(folder))}",
         f"- loss: {inline(known.loss)}; batch {known.batch}; seed {known.seed}",
-        f"- {count_text(status.images)} real {things} shown in {time_text(status.seconds)}, {status.state}",
+        f"- {count_text(status.images)} real {folder.things} shown in {time_text(status.seconds)}, {status.state}",
         *(f"- {inline(key)}: {inline(str(value))}" for key, value in folder.environment.items()),
         "",
         "## Intended use and limits",
         "",
         "For study, and for images that resemble the data above; it knows nothing else.",
-        f"It may repeat, distort or leave out what is in that data; {_claim(folder)}.",
+        f"It may repeat, distort or leave out what is in that data; {CLAIMS[bool(figures)]}.",
         "",
     ]
-    return "\n".join(lines)
 
 
-def _tags(folder: RunFolder) -> list[str]:
+def tags(folder: RunFolder) -> list[str]:
     """What the model is found by."""
     if folder.translation is not None:
         return ["gan", "image-to-image"] if folder.facts.discriminator else ["image-to-image"]
@@ -129,7 +136,7 @@ def _data(folder: RunFolder) -> list[str]:
     ]
 
 
-def _measured(folder: RunFolder) -> list[str]:
+def measured(folder: RunFolder) -> list[str]:
     """How near a translator's pictures are to those it should make, by its newest figures; nothing of other models."""
     record = newest(folder)
     if record is None or folder.translation is None:
@@ -140,15 +147,6 @@ def _measured(folder: RunFolder) -> list[str]:
     words = f"Measured when {record.images:,} real images had been shown; L1 is the mean absolute difference of values "
     words += f"from -1 to 1. {explained(folder.translation, record.figures)}"
     return ["## Figures", "", *lines, "", inline(words), ""]
-
-
-def _claim(folder: RunFolder) -> str:
-    """What is said of its quality."""
-    return (
-        "no measure of quality is claimed here"
-        if newest(folder) is None
-        else "the figures above are all that is claimed"
-    )
 
 
 def inline(words: str) -> str:
