@@ -51,7 +51,7 @@ sphinx_gallery_conf = {
     "within_subsection_order": "FileNameSortKey",
     "image_scrapers": ("matplotlib", "gallery.pictures"),
     "reset_modules": ("matplotlib", "gallery.fresh"),
-    "capture_repr": (),
+    "capture_repr": ("_repr_html_",),  # animations; PNGs are taken by the scraper
     "min_reported_time": 1e9,
     "show_memory": False,
     "remove_config_comments": True,

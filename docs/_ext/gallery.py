@@ -11,11 +11,12 @@ LAST = "___"  # where sphinx-gallery keeps the value at the end of a block
 
 def pictures(block: tuple[Any, ...], block_vars: dict[str, Any], gallery_conf: dict[str, Any]) -> str:
     """The PNG of a value at the end of a block, as a notebook would show it: a scraper."""
-    value = block_vars["example_globals"].pop(LAST, None)
+    value = block_vars["example_globals"].get(LAST)
     show = getattr(value, "_repr_png_", None)
     data = None if show is None else show()
     if data is None:
         return ""
+    block_vars["example_globals"][LAST] = None  # else it would be shown again after a block that has no value
     path = Path(next(block_vars["image_path_iterator"]))
     path.write_bytes(data)
     text = getattr(value, "text", "") or "samples"

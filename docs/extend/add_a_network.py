@@ -2,11 +2,13 @@
 Add a network
 =============
 
-A network is a class with a decorator. The decorator gives its name, what it plays and what it is for; the constructor takes the data's
+A network is a class with a decorator. The decorator gives its name, what it plays and what it is for; the constructor
+takes the data's
 shape (a generator: the latent's length, too) and options with JSON-able defaults, which become settings by themselves:
 ``--generator.options.width 64``. So ``config.json`` and the weights are enough to build it again.
 
-The one below draws digits as a field of waves: each latent decides how much of 64 fixed plane waves goes into the picture. It will
+The one below draws digits as a field of waves: each latent decides how much of 144 fixed waves goes into the picture. It
+will
 never draw a sharp corner, and is small enough to be read at a glance.
 """
 
