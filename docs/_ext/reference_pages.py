@@ -126,6 +126,6 @@ def write(app: Sphinx) -> None:
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Called by Sphinx."""
-    app.connect("builder-inited", write)
+    app.connect("builder-inited", write, priority=100)  # before the lessons register parts of their own
     app.connect("autodoc-process-docstring", tidy, priority=400)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

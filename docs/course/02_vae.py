@@ -8,7 +8,7 @@ were drawn from a standard normal distribution. The encoder answers with a small
 variance, and the decoder sees a point drawn from the cloud. What is minimised is the negative of a lower bound of log
 p(x) (equation 3 there):
 
-.. math:: \mathbb{E}_{q(z|x)}[-\log p(x|z)] \; + \; \mathrm{KL}\big(q(z|x) \,\|\, \mathcal{N}(0, I)\big)
+.. math:: \mathbb{E}_{q(z|x)}[-\log p(x|z)] \; + \; \mathrm{KL}(q(z|x) \,\|\, \mathcal{N}(0, I))
 
 The first term pulls the clouds apart, so that the decoder can tell digits from each other. The second pulls all of
 them together around zero. Between them the plane is covered without holes, and a point of it that nobody ever encoded

@@ -51,19 +51,20 @@ judged.samples()
 # --------------------
 # The difference is in the holes. What the distance alone fills in is careful and pale: where a stroke might end here
 # or there, it draws a bit of both. With a judge the translator decides, and is now and then decidedly wrong. PSNR,
-# which measures the distance, therefore likes the first one better. It is not the figure to choose by.
+# which measures the distance, mostly likes the first one better. It is not the figure to choose by.
 
 
 def holes(digits: np.ndarray) -> np.ndarray:
-    """The same digits with a grey box in the middle right, as the run was shown them."""
-    given = digits.copy()
-    given[:, 9:20, 12:23] = 127
-    return given
+    """The same digits (N, H, W, 1) with alpha, transparent in a box: what is to be filled, (N, H, W, 2)."""
+    alpha = np.full_like(digits, 255)
+    alpha[:, 9:20, 12:23] = 0
+    return np.concatenate([digits, alpha], axis=-1)
 
 
 held = open_data("mnist-5k").take(np.arange(3, 5000, 500))
 given = holes(held)
-rows = {"given": given, "distance": None, "judged": None, "wanted": held}
+shown = np.where(given[..., 1:] > 0, given[..., :1], 127)
+rows = {"given": shown, "distance": None, "judged": None, "wanted": held}
 for name, run in (("distance", alone), ("judged", judged)):
     rows[name] = np.stack([run.model.translate(picture) for picture in given])
 figure, panels = plt.subplots(4, len(held), figsize=(10, 4.2))

@@ -10,7 +10,7 @@ things.
 satisfy it by pushing everything to one good place: that is collapse. A *relativistic* loss (Jolicoeur-Martineau 2018,
 https://arxiv.org/abs/1807.00734) asks of each pair whether the real one looks more real than the fake,
 
-.. math:: \mathcal{L}_D = \mathbb{E}_{x, z} \; \mathrm{softplus}\big(D(G(z)) - D(x)\big)
+.. math:: \mathcal{L}_D = \mathbb{E}_{x, z} \; \mathrm{softplus}(D(G(z)) - D(x))
 
 so every real sample needs fakes near it.
 
@@ -50,7 +50,7 @@ run.figure("losses")
 # Fréchet distance (Heusel et al. 2017, https://arxiv.org/abs/1706.08500, equation 6) takes a normal distribution for
 # each side,
 #
-# .. math:: d^2 = \| \mu_1 - \mu_2 \|^2 + \mathrm{tr}\big( \Sigma_1 + \Sigma_2 - 2 (\Sigma_1 \Sigma_2)^{1/2} \big)
+# .. math:: d^2 = \| \mu_1 - \mu_2 \|^2 + \mathrm{tr}( \Sigma_1 + \Sigma_2 - 2 (\Sigma_1 \Sigma_2)^{1/2} )
 #
 # and *precision and recall* (Kynkäänniemi et al. 2019, https://arxiv.org/abs/1904.06991) ask two questions apart: are
 # samples like data, and is everything that is in the data also in the samples? Beside ``quick`` stands the vanilla

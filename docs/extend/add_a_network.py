@@ -7,9 +7,8 @@ takes the data's
 shape (a generator: the latent's length, too) and options with JSON-able defaults, which become settings by themselves:
 ``--generator.options.width 64``. So ``config.json`` and the weights are enough to build it again.
 
-The one below draws digits as a field of waves: each latent decides how much of 144 fixed waves goes into the picture. It
-will
-never draw a sharp corner, and is small enough to be read at a glance.
+The one below draws digits as a field of waves: each latent decides how much of 144 fixed waves goes into the
+picture. It will never draw a sharp corner, and is small enough to be read at a glance.
 """
 
 # %%
