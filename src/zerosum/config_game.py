@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from zerosum.config_fields import Auto, Section
+from zerosum.errors import nearest
 
 
 class PenaltyConfig(Section):
@@ -110,7 +111,7 @@ class TranslationConfig(Section):
     identity: float = Field(0.5, ge=0, description="unpaired: times cycle, weight of leaving a domain's own as it is")
 
 
-KINDS: dict[str, tuple[str, ...]] = {  # each game's players
+KINDS: dict[str, tuple[str, ...]] = {  # each game's players; whoever adds a game adds a maker, too: `making.MAKERS`
     "generation": ("generator", "discriminator"),
     "reconstruction": ("encoder", "generator"),
     "vae-gan": ("encoder", "generator", "discriminator"),
@@ -121,22 +122,12 @@ KINDS: dict[str, tuple[str, ...]] = {  # each game's players
     "unpaired": ("generator", "discriminator"),
 }
 TRANSLATIONS = ("paired", "unpaired")
-Kind = Literal[
-    "generation",
-    "reconstruction",
-    "vae-gan",
-    "bigan",
-    "adversarial-autoencoder",
-    "semi-supervised",
-    "paired",
-    "unpaired",
-]
 
 
 class GameConfig(Section):
     """Who plays whom, and for what."""
 
-    kind: Kind = Field("generation", description="the game")
+    kind: str = Field("generation", description="the game")
     loss: str = Field("relativistic", description="minimax, non-saturating, relativistic, hinge, wasserstein …")
     loss_options: dict[str, float] = Field({}, description="the loss's own: real_label, flips, a, b, c")
     penalties: dict[str, PenaltyConfig] = Field(
@@ -166,3 +157,10 @@ class GameConfig(Section):
     baseline: bool = Field(
         True, description="semi-supervised: the same classifier learns beside it from the labelled images alone"
     )
+
+    @field_validator("kind")
+    @classmethod
+    def _is_known(cls, kind: str) -> str:
+        if kind not in KINDS:
+            raise ValueError(f"there is no game {kind!r}: {nearest(kind, list(KINDS))}")
+        return kind

@@ -115,7 +115,7 @@ class Model(Released, Sampler):
 
         Raises `UsageError` for data of another shape or kind, or where the model makes samples of latents alone.
         """
-        return self._pixels(self.restored(self._normalised(array)))
+        return self._shown(self._pixels(self.restored(self._normalised(array))))
 
     def _decode(self, codes: Tensor, labels: Tensor | None) -> Tensor:
         return self._in_pieces(self.generator, codes, labels) if len(codes) else torch.empty(0, *self.shape)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -26,7 +26,7 @@ from zerosum.material import Material
 from zerosum.model import Ensemble, Model, load
 from zerosum.networks import is_convolutional
 from zerosum.players import latents_of
-from zerosum.report import write_report
+from zerosum.report import read_figure, read_newest, write_report
 from zerosum.settings import differences, validate
 from zerosum.settings import read_recipe as read_tables
 from zerosum.training import checkpoint
@@ -45,6 +45,9 @@ from zerosum.training.translations import Translations, judged_of
 from zerosum.translator import Translator
 from zerosum.version import VERSION
 
+if TYPE_CHECKING:
+    from zerosum.report.drawing import Picture
+
 # What status.json says, by what ended the run.
 STOOD: dict[type[ZerosumError], str] = {DivergedError: "diverged", CollapsedError: "collapsed"}
 
@@ -62,6 +65,14 @@ class Run:
     def model(self) -> Model | Ensemble | Translator:
         """The released generator, the generators of an ensemble, or the translator."""
         return load(self.path)
+
+    def figure(self, name: str) -> Picture:
+        """A picture of the report, as "losses"; in a notebook it shows itself. `UsageError` lists the names."""
+        return read_figure(self.path, name)
+
+    def samples(self) -> Picture:
+        """The picture of what the model made last; in a notebook it shows itself."""
+        return read_newest(self.path)
 
 
 @dataclass(frozen=True)

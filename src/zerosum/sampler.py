@@ -14,6 +14,7 @@ from zerosum.data import to_pixels
 from zerosum.errors import UsageError
 from zerosum.games import Latents, Randomness
 from zerosum.games.randomness import share
+from zerosum.shown import Samples
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
@@ -132,8 +133,8 @@ class Sampler(ABC):
             code: the value of the first categorical code, in all of them; None: as drawn.
             label: the class of all of them: its name or, as an int (or a text that is no name), its number from 0;
                 None: as drawn.
-            output: "array": in the data's own dtype and range, (N, H, W, C), or float32 (N, D) for points;
-                "pil": a list of `PIL.Image.Image`.
+            output: "array": in the data's own dtype and range, (N, H, W, C), or float32 (N, D) for points; in a
+                notebook it shows itself as a picture; "pil": a list of `PIL.Image.Image`.
 
         Raises `UsageError` for pictures of points, an unknown `output`, or a code or label that the model has not.
         """
@@ -142,7 +143,10 @@ class Sampler(ABC):
         choice: dict[str, Any] = {"seed": seed, "truncation": truncation, "code": code, "label": label}
         pieces = [self._pixels(self.images(n, first=first, **choice)) for first, n in chunks(count)]
         array = np.concatenate(pieces) if pieces else self._pixels(self.images(0, **choice))
-        return array if output == "array" else self.pictures(array)
+        return self._shown(array) if output == "array" else self.pictures(array)
+
+    def _shown(self, array: np.ndarray) -> Samples:
+        return Samples.of(array, self.config["data"]["low"], self.config["data"]["high"])
 
     def _pixels(self, images: Tensor) -> np.ndarray:
         data = self.config["data"]

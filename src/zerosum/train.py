@@ -9,10 +9,11 @@ from zerosum.config import RunConfig
 from zerosum.ensemble import train_ensemble
 from zerosum.errors import ZerosumError
 from zerosum.material import Material, open_material
+from zerosum.notebook import make_display
 from zerosum.order import Order
 from zerosum.run import Run, settle, train_run
 from zerosum.settings import AUTO
-from zerosum.training.display import Display, PlainDisplay
+from zerosum.training.display import Display
 from zerosum.training.run_folder import EnsembleFolder, HeldFolder, RunFolder
 
 __all__ = ["Run", "train"]
@@ -43,7 +44,7 @@ def train(
         seed, device: None: as the recipe says.
         ensemble: train so many runs, of the seeds `seed`, `seed + 1` …, as one; None: as the recipe says.
         settings: any other keys of the configuration, dotted: `{"training.batch": 32}`.
-        display: where progress is shown; None: plain lines on the standard output.
+        display: where progress is shown; None: a panel in a Jupyter notebook, else plain lines on the standard output.
 
     Raises a `ZerosumError` for what the user can mend: see `zerosum.errors`.
     """
@@ -63,9 +64,7 @@ def train(
     path = Path(out) if out is not None else _default_path(order, asked)
     several = asked.training.ensemble > 1 or (path / "members").is_dir()
     if display is None:
-        from rich.console import Console
-
-        display = PlainDisplay(Console())
+        display = make_display(path)
     try:
         with EnsembleFolder(path) if several else RunFolder(path) as folder:
             try:

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["write_report"]
+    from zerosum.report.drawing import Picture
+
+__all__ = ["draw_newest", "read_figure", "read_newest", "write_report"]
 
 
 def write_report(run: Path) -> Path:
@@ -28,3 +30,24 @@ def write_report(run: Path) -> Path:
     from zerosum.report import ensemble, writer
 
     return ensemble.write(run) if (run / "members").is_dir() else writer.write(run)
+
+
+def read_figure(run: Path, name: str) -> Picture:
+    """A picture of the report in the run folder `run` by its name, as "losses". UsageError lists the names."""
+    from zerosum.report import reading
+
+    return reading.read_figure(run, name)
+
+
+def read_newest(run: Path) -> Picture:
+    """The picture of the report that shows what the run's model makes. UsageError where there is none."""
+    from zerosum.report import reading
+
+    return reading.read_newest(run)
+
+
+def draw_newest(run: Path) -> tuple[Picture, Picture]:
+    """What the model of a run makes now, and its losses so far, drawn anew. Raises RunError as `write_report` does."""
+    from zerosum.report import reading
+
+    return reading.draw_newest(run)

@@ -6,11 +6,13 @@ Colours are Okabe and Ito's (colour-blind safe); line styles differ as well, for
 
 from __future__ import annotations
 
+import base64
 import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +64,7 @@ class Picture:
     """One picture of the report.
 
     `data` is the file's content, or None where it cannot exist yet; then `text` says why. Otherwise
-    `text` describes what is seen. `width` is its width in pixels.
+    `text` describes what is seen. `width` is its width in pixels. In a notebook it shows itself.
     """
 
     file: str
@@ -70,6 +72,22 @@ class Picture:
     text: str
     data: bytes | None = None
     width: int = 0
+
+    def __repr__(self) -> str:
+        """Words: its content is thousands of bytes."""
+        return f"<{self.file}: {self.text}>"
+
+    def _repr_png_(self) -> bytes | None:
+        """For a notebook: the picture, where it is a PNG."""
+        return self.data if self.file.endswith(".png") else None
+
+    def _repr_html_(self) -> str | None:
+        """For a notebook: the animation, which is no PNG."""
+        if self.data is None or self.file.endswith(".png"):
+            return None
+        content = base64.b64encode(self.data).decode("ascii")
+        kind = Path(self.file).suffix.removeprefix(".")
+        return f'<img src="data:image/{kind};base64,{content}" alt="{escape(self.text)}">'
 
 
 def new_figure(width: int, height: int, *, constrained: bool = True) -> Figure:
