@@ -235,6 +235,13 @@ def _explore(options: argparse.Namespace, rest: list[str]) -> int:
     return 0
 
 
+def _studio(options: argparse.Namespace, rest: list[str]) -> int:
+    from zerosum.studio import serve
+
+    serve(options.runs, host=options.host, port=options.port, token=options.token)
+    return 0
+
+
 def _report(options: argparse.Namespace, rest: list[str]) -> int:
     from zerosum.report import write_report
 
@@ -295,6 +302,7 @@ VERBS = {
     "translate": _translate,
     "evaluate": _evaluate,
     "explore": _explore,
+    "studio": _studio,
     "report": _report,
     "recipes": _recipes,
     "data": _data,
