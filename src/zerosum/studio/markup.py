@@ -58,21 +58,22 @@ def facts(rows: Iterable[tuple[str, str]]) -> str:
     return f'<dl class="zs-facts">{items}</dl>' if items else ""
 
 
-def curves(query: Sequence[tuple[str, str]], panels: int, words: str) -> str:
+def curves(query: Sequence[tuple[str, str]], panels: int, words: str, *, beside: bool = False) -> str:
     """Curves, drawn for the page's own brightness and width; a browser fetches the one that is seen.
 
-    `panels`: how many there are, so that nothing moves when they come.
+    `panels`: how many there are, so that nothing moves when they come. `beside`: they share the width with other things.
     """
     pictures = []
     for dark in (False, True):
-        wide, narrow = (
+        narrow, wide = (
             "studio/curves.svg?" + urlencode([*query, ("dark", str(int(dark))), ("narrow", str(side))])
-            for side in (0, 1)
+            for side in (1, 0)
         )
+        size = f'width="430" height="{300 * panels}"' if beside else f'width="1000" height="{340 * panels}"'
         pictures.append(
             f'<picture class="zs-{"dark" if dark else "light"}">'
             f'<source media="(max-width: 640px)" srcset="{escape(narrow)}" width="430" height="{300 * panels}">'
-            f'<img src="{escape(wide)}" width="1000" height="{340 * panels}" loading="lazy" alt="{escape(words)}">'
+            f'<img src="{escape(narrow if beside else wide)}" {size} loading="lazy" alt="{escape(words)}">'
             "</picture>"
         )
     return f'<div class="zs-curves">{"".join(pictures)}</div>'

@@ -98,18 +98,19 @@ def last_words(place: Place) -> str:
     return shown(next((line for line in reversed(lines) if line.strip()), ""))
 
 
-def settings_of(place: Place) -> dict[str, Any]:
-    """The run's config.toml; empty where there is none yet, or it is damaged."""
+def settings_of(place: Place) -> dict[str, dict[str, Any]]:
+    """The sections of the run's config.toml; none where there is none yet, or it is damaged."""
     try:
-        return tomllib.loads(place.file("config.toml").read_text("utf-8"))
+        table = tomllib.loads(place.file("config.toml").read_text("utf-8"))
     except (OSError, ValueError, RecursionError):
         return {}
+    return {name: section for name, section in table.items() if isinstance(section, dict)}
 
 
 def time_left(place: Place, lines: Sequence[Line], state: State) -> float | None:
     """Seconds until the end that was asked for, by the pace of the newest reports; None where nobody can tell."""
     training = settings_of(place).get("training", {})
-    if not lines or not isinstance(training, dict):
+    if not lines:
         return None
     try:
         age = max(0.0, time.time() - place.file("status.json").stat().st_mtime)
@@ -144,8 +145,7 @@ def best_of(place: Place, lines: Sequence[Line]) -> tuple[str, float, int] | Non
     """
     seen = [line for line in lines if line.curves["evaluation"]]
     names = dict.fromkeys(name for line in seen for name in line.curves["evaluation"])
-    evaluation = settings_of(place).get("evaluation", {})
-    chosen = evaluation.get("best") if isinstance(evaluation, dict) else None
+    chosen = settings_of(place).get("evaluation", {}).get("best")
     figure = chosen if chosen in names else next((name for name in names if _one_way(name)), None)
     if figure is None or not _one_way(figure):
         return None

@@ -19,6 +19,8 @@ from zerosum.studio.pages.common import BUSY, NEWEST, PROGRESS, QUIET, Desk, cho
 from zerosum.studio.places import Place, shown
 from zerosum.studio.progress import Reported
 from zerosum.studio.scene import REACH, Pick, Scene, command_of, image_of, png_of
+from zerosum.studio.states import settings_of
+from zerosum.translator import GAMES
 
 SLIDERS = 8
 MOST_PINS = 12
@@ -59,15 +61,15 @@ class Parts:
 
 def build(page: gr.Blocks, desk: Desk) -> None:
     """Lay the page out."""
-    run = run_choice(desk)
+    run = run_choice(desk, explorable)
     with gr.Row():
         with gr.Column(min_width=320):
-            with gr.Row():
+            with gr.Row(elem_classes="zs-row"):
                 seed = gr.Number(0, label="Seed", precision=0, minimum=0, min_width=110)
                 another = gr.Button("Next seed", min_width=110)
             truncation = gr.Slider(0, 1.5, 1, step=0.05, label="Truncation ψ", info="below 1: nearer to the common")
             label = gr.Dropdown(label="Class", visible=False)
-            with gr.Row():
+            with gr.Row(elem_classes="zs-row"):
                 folder = gr.Dropdown([NONE], value=NONE, label="Directions", min_width=150)
                 find = gr.Button("Find directions", min_width=130, elem_id="zs-find")
             sliders = [gr.Slider(-REACH, REACH, 0, step=0.1, visible=False) for _ in range(SLIDERS)]
@@ -82,7 +84,15 @@ def build(page: gr.Blocks, desk: Desk) -> None:
             )
         with gr.Column(min_width=320):
             picture = gr.HTML(padding=False, elem_id="zs-picture")
-            command = gr.Code(language="shell", label="The command that makes it", interactive=False, wrap_lines=True)
+            command = gr.Code(
+                language="shell",
+                label="The command that makes it",
+                interactive=False,
+                wrap_lines=True,
+                lines=1,
+                max_lines=12,
+                visible=False,
+            )
     parts = Parts(
         run, seed, truncation, label, folder, sliders, mode, at, layers, picture, command, strip, gr.State([]), find
     )
@@ -91,15 +101,21 @@ def build(page: gr.Blocks, desk: Desk) -> None:
     _connect_pins(desk, parts, pin, forget)
 
 
+def explorable(place: Place) -> bool:
+    """Whether the run has a model that makes images of random numbers, as far as its files say."""
+    kind = settings_of(place).get("game", {}).get("kind", "generation")
+    return place.has("model", "config.json") and place.has("samples", "grid.json") and kind not in GAMES
+
+
 def _connect(page: gr.Blocks, desk: Desk, parts: Parts) -> None:
     """A run brings its controls; a control draws."""
     moved: list[Any] = [parts.seed, parts.truncation, parts.label, *parts.sliders, parts.mode, parts.at, parts.layers]
 
     def fill(request: gr.Request) -> Any:
-        return chosen(desk, request)
+        return chosen(desk, request, explorable)
 
     @in_words
-    def draw(*values: Any) -> tuple[str, str]:
+    def draw(*values: Any) -> tuple[str, Any]:
         return _draw(desk, *values)
 
     @in_words
@@ -260,11 +276,11 @@ def _picked(desk: Desk, controls: list[Any]) -> tuple[Place, Pick, Directions | 
     return place, Pick(int(seed), round(float(truncation), 4), label or None, steps if any(steps) else ()), found
 
 
-def _draw(desk: Desk, *values: Any) -> tuple[str, str]:
+def _draw(desk: Desk, *values: Any) -> tuple[str, Any]:
     """The picture with its link, and its command."""
     *shown, mode, at, layers, pins = values
     if not shown[0]:
-        return markup.notice("There is no run yet: begin one on the page Start."), ""
+        return markup.notice("There is no run yet: begin one on the page Start."), gr.Code(visible=False)
     try:
         place, pick, found = _picked(desk, shown)
         scene = Scene((pick,))
@@ -276,11 +292,11 @@ def _draw(desk: Desk, *values: Any) -> tuple[str, str]:
             model = desk.models.of(place)
             png = png_of(model, image_of(model, scene, found))
     except ZerosumError as error:
-        return markup.notice(str(error)), ""
+        return markup.notice(str(error)), gr.Code(visible=False)
     words = {THROUGH: f"at {at:g} between the pins", MIXED: "two pins mixed"}.get(mode, pick.words)
     file = "picture.png"
     where = place.path / "explore" / str(shown[4]) if found is not None else None
-    return markup.drawn(png, words, file), command_of(place.path, file, scene, where)
+    return markup.drawn(png, words, file), gr.Code(command_of(place.path, file, scene, where), visible=True)
 
 
 def _small(image: Any) -> bytes:

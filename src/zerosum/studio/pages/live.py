@@ -55,7 +55,9 @@ def build(page: gr.Blocks, desk: Desk) -> None:
             return [gr.skip(), *facts, *_nothing(3)]
         panels = len(panels_of(view.lines))
         words = f"Curves of {place.name}"
-        drawn = markup.curves([("run", key), ("at", str(len(view.lines)))], panels, words) if panels else ""
+        drawn = (
+            markup.curves([("run", key), ("at", str(len(view.lines)))], panels, words, beside=True) if panels else ""
+        )
         follows = not same or at >= before[1] - 1
         newest = max(len(moments) - 1, 0)
         slider = gr.Slider(0, max(newest, 1), newest if follows else at, visible=len(moments) > 1)

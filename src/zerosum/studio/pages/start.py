@@ -20,14 +20,13 @@ def build(page: gr.Blocks, desk: Desk) -> None:
         placeholder="/home/me/photos",
         max_length=4000,
     )
+    recipe = gr.Dropdown(
+        [(f"{AUTO}: chosen by data, device and time", AUTO), *((_titled(name), name) for name in recipe_names())],
+        value=AUTO,
+        label="Recipe",
+    )
     with gr.Row():
-        recipe = gr.Dropdown(
-            [(f"{AUTO}: chosen by data, device and time", AUTO), *((_titled(name), name) for name in recipe_names())],
-            value=AUTO,
-            label="Recipe",
-            min_width=280,
-        )
-        minutes = gr.Number(10, label="Minutes", minimum=0.01, maximum=LONGEST, min_width=120)
+        minutes = gr.Number(10, label="Minutes", info="of training", minimum=0.01, maximum=LONGEST, min_width=120)
         name = gr.Textbox(label="Name", info="of the run; left out: of data and recipe", max_length=100, min_width=200)
     begin = gr.Button("Start training", variant="primary", elem_id="zs-start")
     said = gr.HTML(padding=False)

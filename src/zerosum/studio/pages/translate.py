@@ -17,9 +17,10 @@ from zerosum.sampler import WRITABLE
 from zerosum.studio import markup
 from zerosum.studio.guard import MOST_UPLOAD
 from zerosum.studio.models import Models
-from zerosum.studio.pages.common import BUSY, PROGRESS, QUIET, Desk, in_words
+from zerosum.studio.pages.common import BUSY, PROGRESS, QUIET, Desk, chosen, in_words, run_choice
 from zerosum.studio.places import Place
 from zerosum.studio.progress import Reported
+from zerosum.studio.states import settings_of
 from zerosum.translate import translate_files
 from zerosum.translator import GAMES, Translator
 
@@ -30,7 +31,7 @@ SIDE = 1024  # pixels of a picture on the page
 def build(page: gr.Blocks, desk: Desk) -> None:
     """Lay the page out."""
     with gr.Row():
-        run = gr.Dropdown([], label="Run", elem_classes="zs-run")
+        run = run_choice(desk, translates)
         way = gr.Dropdown(["a-to-b", "b-to-a"], label="Direction", visible=False)
     note = gr.HTML(padding=False)
     given = gr.File(
@@ -43,17 +44,11 @@ def build(page: gr.Blocks, desk: Desk) -> None:
     shown = gr.HTML(padding=False, elem_id="zs-result")
 
     def fill(request: gr.Request) -> tuple[Any, str]:
-        places = translators(desk)
-        keys = [place.key for place in places]
-        wanted = request.query_params.get("run")
-        choice = gr.Dropdown(
-            choices=[(place.name, place.key) for place in places],
-            value=wanted if wanted in keys else next(iter(keys), None),
-        )
+        choice = chosen(desk, request, translates)
         words = (
             "There is no image-to-image run here yet: train one, as with the recipe pix2pix, inpainting or cyclegan."
         )
-        return choice, "" if keys else markup.notice(words)
+        return choice, "" if choice.value is not None else markup.notice(words)
 
     @in_words
     def ways(key: str | None) -> Any:
@@ -81,17 +76,9 @@ def build(page: gr.Blocks, desk: Desk) -> None:
     given.upload(translate, [run, given, way], [shown, given], concurrency_limit=1, show_progress_on=shown, **BUSY)
 
 
-def translators(desk: Desk) -> list[Place]:
-    """The runs that make pictures of pictures and have a model."""
-    from zerosum.studio.states import settings_of
-
-    found = []
-    for place in desk.watch.places():
-        game = settings_of(place).get("game", {})
-        kind = game.get("kind") if isinstance(game, dict) else None
-        if kind in GAMES and place.has("model", "config.json"):
-            found.append(place)
-    return found
+def translates(place: Place) -> bool:
+    """Whether the run makes pictures of pictures and has a model, as far as its files say."""
+    return settings_of(place).get("game", {}).get("kind") in GAMES and place.has("model", "config.json")
 
 
 def opened(models: Models, place: Place) -> Translator:
