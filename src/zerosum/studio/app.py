@@ -46,7 +46,7 @@ def build(root: Path) -> Any:
             mcp_server=False,
             enable_monitoring=False,
             theme=theme(),
-            css_paths=[STYLE],
+            head=f"<style>{STYLE.read_text('utf-8')}</style>",  # as css, Gradio would narrow each rule
         )
 
 

@@ -64,9 +64,17 @@ def panels_of(lines: Sequence[Line]) -> list[Panel]:
     for kind in KINDS:
         names = dict.fromkeys(name for line in lines for name in line.curves[kind])
         curves = tuple(curve for name in names if (curve := curve_of(lines, kind, name, name)) is not None)
-        if curves:
-            panels.append(Panel(TITLES[kind], kind, curves))
+        panels += [Panel(TITLES[kind], kind, group) for group in _alike(kind, curves)]
     return panels
+
+
+def _alike(kind: str, curves: tuple[Curve, ...]) -> list[tuple[Curve, ...]]:
+    """Curves that share a scale: shares from 0 to 1 apart from decibels and distances."""
+    if kind not in ("figures", "evaluation"):
+        return [curves] if curves else []
+    shares = tuple(curve for curve in curves if np.abs(curve.values).max() <= 1)
+    others = tuple(curve for curve in curves if np.abs(curve.values).max() > 1)
+    return [group for group in (others, shares) if group]
 
 
 def curve_of(lines: Sequence[Line], kind: str, name: str, called: str) -> Curve | None:

@@ -61,7 +61,8 @@ def facts(rows: Iterable[tuple[str, str]]) -> str:
 def curves(query: Sequence[tuple[str, str]], panels: int, words: str, *, beside: bool = False) -> str:
     """Curves, drawn for the page's own brightness and width; a browser fetches the one that is seen.
 
-    `panels`: how many there are, so that nothing moves when they come. `beside`: they share the width with other things.
+    `panels`: how many there are, so that nothing moves when they come. `beside`: they share the
+    width with other things.
     """
     pictures = []
     for dark in (False, True):

@@ -54,10 +54,8 @@ def build(page: gr.Blocks, desk: Desk) -> None:
         if same and before == mark:
             return [gr.skip(), *facts, *_nothing(3)]
         panels = len(panels_of(view.lines))
-        words = f"Curves of {place.name}"
-        drawn = (
-            markup.curves([("run", key), ("at", str(len(view.lines)))], panels, words, beside=True) if panels else ""
-        )
+        query = [("run", key), ("at", str(len(view.lines)))]
+        drawn = markup.curves(query, panels, f"Curves of {place.name}", beside=True) if panels else ""
         follows = not same or at >= before[1] - 1
         newest = max(len(moments) - 1, 0)
         slider = gr.Slider(0, max(newest, 1), newest if follows else at, visible=len(moments) > 1)
@@ -89,7 +87,8 @@ def _pictures(place: Place, moments: list[int], at: int, rows: list[str]) -> str
     if not moments:
         return markup.notice("No samples yet: they come with the first report.")
     at = min(max(at, 0), len(moments) - 1)
-    words = f"the same latents after {count_text(moments[at])} images shown ({at + 1} of {len(moments)})"
+    given = "pictures given" if "translations" in rows else "latents"
+    words = f"the same {given} after {count_text(moments[at])} images shown ({at + 1} of {len(moments)})"
     shown = markup.sample(place, f"{moments[at]:09d}", str(len(moments)), words)
     if at == len(moments) - 1:
         pictures = [markup.sample(place, name, str(moments[at]), TITLES[name]) for name in rows]

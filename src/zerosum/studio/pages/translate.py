@@ -48,7 +48,7 @@ def build(page: gr.Blocks, desk: Desk) -> None:
         words = (
             "There is no image-to-image run here yet: train one, as with the recipe pix2pix, inpainting or cyclegan."
         )
-        return choice, "" if choice.value is not None else markup.notice(words)
+        return choice, "" if any(map(translates, desk.watch.places())) else markup.notice(words)
 
     @in_words
     def ways(key: str | None) -> Any:
