@@ -18,7 +18,7 @@ from zerosum.studio.shelf import Shelf
 from zerosum.studio.watch import Watch
 
 TITLE = "zerosum studio"
-STYLE = Path(__file__).with_name("studio.css")
+STYLE, BAR = (Path(__file__).with_name(name) for name in ("studio.css", "bar.css"))
 CLEANED = (600, 600)  # seconds: how often what was uploaded and not used is deleted, and how old it is then
 FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica", "Arial", "sans-serif")
 MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace")
@@ -46,7 +46,8 @@ def build(root: Path) -> Any:
             mcp_server=False,
             enable_monitoring=False,
             theme=theme(),
-            head=f"<style>{STYLE.read_text('utf-8')}</style>",  # as css, Gradio would narrow each rule
+            css_paths=[STYLE],
+            head=f"<style>{BAR.read_text('utf-8')}</style>",  # the bar is not in what Gradio's css is narrowed to
         )
 
 

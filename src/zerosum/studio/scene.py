@@ -6,6 +6,7 @@ A scene is plain numbers and words, so the page's picture and `draw`, which make
 from __future__ import annotations
 
 import io
+import json
 import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -168,8 +169,16 @@ def command_of(run: Path, out: str, scene: Scene, directions: Path | None) -> st
         words += ["--truncation", f"{pick.truncation:g}"] if pick.truncation != 1 else []
         words += ["--label", pick.label] if pick.label is not None else []
         return shlex.join([*words, "--out", out])
-    picks = [{key: value for key, value in asdict(pick).items() if value not in (None, ())} for pick in scene.picks]
-    more = {"at": scene.at, "layers": scene.layers, "directions": None if directions is None else str(directions)}
-    options = "".join(f", {name}={value!r}" for name, value in more.items() if value not in (None, 0.0))
-    code = f"from zerosum.studio import draw; draw({str(run)!r}, {out!r}, {picks!r}{options})"
+    plain = asdict(Pick(seed=-1))  # what need not be said
+    picks = [{key: value for key, value in asdict(pick).items() if value != plain[key]} for pick in scene.picks]
+    along = str(directions) if directions is not None and any(any(pick.moves) for pick in scene.picks) else None
+    more = {"at": scene.at or None, "layers": scene.layers, "directions": along}
+    words = [_word(str(run)), _word(out), _word(picks)]
+    words += [f"{name}={_word(value)}" for name, value in more.items() if value is not None]
+    code = f"from zerosum.studio import draw; draw({', '.join(words)})"
     return shlex.join(["python", "-c", code])
+
+
+def _word(value: Any) -> str:
+    """Texts, numbers and lists of them in Python's words, with the quotation marks that a shell leaves alone."""
+    return json.dumps(value)

@@ -78,7 +78,7 @@ def build(page: gr.Blocks, desk: Desk) -> None:
                 forget = gr.Button("Forget pins", min_width=110)
             strip = gr.HTML(padding=False)
             mode = gr.Radio([ONE, THROUGH], value=ONE, label="Show", visible=False)
-            at = gr.Slider(0, 1, 0, step=0.02, label="Place between the pins", visible=False)
+            at = gr.Slider(0, 1, 0.5, step=0.02, label="Place between the pins", visible=False)
             layers = gr.Dropdown(
                 multiselect=True, label="Layers of the last pin, the others of the first", visible=False
             )
@@ -124,7 +124,8 @@ def _connect(page: gr.Blocks, desk: Desk, parts: Parts) -> None:
 
     @in_words
     def take(key: str | None, name: str) -> list[Any]:
-        return _sliders(directions_of(desk.watch.place(key), name) if name != NONE else None)
+        found = directions_of(desk.watch.place(key), name) if name != NONE else None
+        return [*_sliders(found), *_pinned([], 0)]  # what is pinned was moved along others
 
     @in_words
     def search(key: str | None, progress: gr.Progress = PROGRESS) -> Any:
@@ -161,10 +162,11 @@ def _connect(page: gr.Blocks, desk: Desk, parts: Parts) -> None:
         ],
         **QUIET,
     ).then(draw, parts.all, [parts.picture, parts.command], **NEWEST)
-    parts.folder.change(take, [parts.run, parts.folder], parts.sliders, **QUIET).then(
+    taken = [*parts.sliders, parts.pins, parts.strip, parts.mode, parts.at, parts.layers]
+    parts.folder.change(take, [parts.run, parts.folder], taken, **QUIET).then(
         draw, parts.all, [parts.picture, parts.command], **NEWEST
     )
-    parts.find.click(search, parts.run, parts.folder, **BUSY)
+    parts.find.click(search, parts.run, parts.folder, **BUSY).then(take, [parts.run, parts.folder], taken, **QUIET)
     gr.on(
         [thing.change for thing in moved],
         draw,
