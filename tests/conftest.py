@@ -92,7 +92,11 @@ def shell(session_cache: Path, tmp_path: Path) -> Shell:
 
 def rewrite(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
     """Change config.json as someone would who knows how its own check is made."""
-    path = folder / "config.json"
+    rewrite_about(folder / "config.json", change)
+
+
+def rewrite_about(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Likewise any JSON that stands beside tensors."""
     about = json.loads(path.read_text())
     change(about)
     about.pop("check")

@@ -180,7 +180,9 @@ def test_an_attribute_that_is_there_is_found_and_chance_is_told() -> None:
     direction /= direction.norm()
     model = toy(direction)
     bright = model.images(400, seed=2)[:, 0, 0, 0] > 0
-    found = attribute_directions(model, {n: "light" if yes else "dark" for n, yes in enumerate(bright.tolist())}, seed=2)
+    found = attribute_directions(
+        model, {n: "light" if yes else "dark" for n, yes in enumerate(bright.tolist())}, seed=2
+    )
     assert found.names == ("to light",)
     assert float(found.vectors[0] @ direction) > 0.98
     assert found.facts[0]["accuracy"] > 0.95
@@ -199,7 +201,7 @@ def test_labels_are_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     model = toy(torch.ones(6))
     for labels, text in (
         ({}, "of 0"),
-        ({n: "a" for n in range(9)}, "of 1"),
+        (dict.fromkeys(range(9), "a"), "of 1"),
         ({n: str(n) for n in range(99)}, "2 to 64 classes"),
         ({n: "ab"[n == 3] for n in range(30)}, "'b' was said of 1 samples: label 5"),
     ):
@@ -244,7 +246,8 @@ class TwoDigits(nn.Module):
         return torch.where(z[:, :1, None, None] < 0, self.zero, self.one)
 
 
-def test_classes_of_the_data_label_samples() -> None:
+def test_classes_of_the_data_label_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("zerosum.explore.classes.REAL", 100)
     store = open_data("digits", labels=True)
     assert store.labels is not None
     means = [store.take(np.flatnonzero(store.labels == digit)).mean(0)[..., 0] / 8 - 1 for digit in (0, 1)]
@@ -254,9 +257,11 @@ def test_classes_of_the_data_label_samples() -> None:
     guess = labels_by_data(model, store, 100, seed=1, name="pixels")
     expected = {number: "01"[first >= 0] for number, first in enumerate(model.latents(100, seed=1)[:, 0].tolist())}
     assert guess.labels == expected
-    assert guess.accuracy > 0.9
+    assert guess.accuracy > 0.7
     found = attribute_directions(model, guess.labels, seed=1)
     assert float(found.vectors[0, 0]) > 0.9
+    with pytest.raises(UsageError, match="3 samples look like 0 of the 10 classes"):
+        labels_by_data(model, store, 3, name="pixels")
     with pytest.raises(UsageError, match="no two classes"):
         labels_by_data(model, open_data("digits"), 100)
 

@@ -69,7 +69,7 @@ def labels_by_data(
         progress: called with what is done, how much of it and of how much, from two seconds on.
         name: of the extractor; None: efficientnet-lite0 where it is installed, else the pixels.
 
-    Raises `UsageError` for data without two classes, of another shape, and without scikit-learn.
+    Raises `UsageError` for data without two classes, of another shape, samples of fewer, and without scikit-learn.
     """
     try:
         from sklearn.linear_model import LogisticRegression
@@ -96,10 +96,15 @@ def labels_by_data(
         raise UsageError(
             "A class of the data has a single image, from which nothing is learnt: give --labels FILE.csv."
         )
-    accuracy = float(cross_val_score(judge, known, classes, cv=folds).mean())
     said = [str(store.classes[label]) for label in judge.fit(known, classes).predict(seen).tolist()]
     seen_often = {name for name, times in Counter(said).items() if times >= FOLDS}
+    if len(seen_often) < 2:
+        raise UsageError(
+            f"{count:,} samples look like {len(seen_often)} of the {len(store.classes)} classes of the data, so "
+            "nothing parts them: train on, look at more --samples, or give --labels FILE.csv."
+        )
     labels = {number: label for number, label in enumerate(said) if label in seen_often}
+    accuracy = float(cross_val_score(judge, known, classes, cv=folds).mean())
     return Guess(labels, accuracy, maker.name)
 
 

@@ -153,4 +153,5 @@ def load_step(folder: Path, about: dict[str, Any]) -> Step | None:
         or tensors["points"].shape[:1] != tensors["least"].shape
     ):
         raise RunError(f"{folder} is no checkpoint of a projection: delete it to begin anew.")
+    tensors = {name: value.clone() for name, value in tensors.items()}  # aligned, for products of the same bits
     return Step(labels=tensors.get(LABELS), done=done, **{name: tensors[name] for name in TENSORS})

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from zerosum.data.images import Ticker
-from zerosum.errors import UsageError
+from zerosum.errors import RunError, UsageError
 from zerosum.games import Latents
 from zerosum.games.labels import told
 from zerosum.games.randomness import BLOCK
@@ -170,13 +170,19 @@ class Space:
 
     @torch.no_grad()
     def images(self, points: Points, ticker: Ticker | None = None) -> Tensor:
-        """Images (N, C, H, W) in [-1, 1] on the CPU, made some at a time; the ticker counts them."""
+        """Images (N, C, H, W) in [-1, 1] on the CPU, made some at a time; the ticker counts them.
+
+        Raises `RunError` where they are not finite.
+        """
         pieces = []
         for first, count in chunks(len(points.rows)):
             pieces.append(self.render(points[slice(first, first + count)]).cpu())
             if ticker is not None:
                 ticker.advance(count)
-        return torch.cat(pieces) if pieces else torch.empty(0, *self.model.shape)
+        made = torch.cat(pieces) if pieces else torch.empty(0, *self.model.shape)
+        if not bool(made.isfinite().all()):
+            raise RunError("This generator makes images that are not finite (NaN or infinite): train it anew.")
+        return made
 
     @cached_property
     def moments(self) -> tuple[Tensor, Tensor]:

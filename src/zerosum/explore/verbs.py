@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from zerosum.config import RunConfig
+from zerosum.data import Store, open_data
 from zerosum.errors import UsageError
 from zerosum.explore.artefact import Directions, load_directions
 from zerosum.explore.attributes import attribute_directions, read_labels
@@ -25,9 +27,11 @@ from zerosum.explore.sums import arithmetic
 from zerosum.explore.target import read_target
 from zerosum.explore.walks import chosen_way, interpolate, truncation_sweep, walk
 from zerosum.files import write_folder, write_whole
+from zerosum.settings import read_recipe, validate
 from zerosum.training.display import Display
 
 TRUSTED = 0.6  # balanced accuracy, from which a direction of an attribute is one
+MOST_STEM = 80  # letters of a picture's name that its results take over
 OWN_DATA = "data"  # in the place of a CSV: the classes of the run's own data
 
 
@@ -145,20 +149,16 @@ def _labels(job: Job, options: dict[str, Any], display: Display) -> Guess:
     return labels_by_data(job.model, store, options["samples"], options["seed"], display.loading)
 
 
-def _own_data(job: Job, display: Display) -> Any:
+def _own_data(job: Job, display: Display) -> Store:
     """The data that the run was trained on, with their labels."""
-    from zerosum.data import open_data
-
     config = _config(job)
     if config is None:
         raise UsageError(f"{job.run} is no run folder, so nobody knows its data: give --labels FILE.csv.")
     return open_data(config.data.source, **config.data.reading() | {"labels": True, "progress": display.loading})
 
 
-def _config(job: Job) -> Any:
+def _config(job: Job) -> RunConfig | None:
     """The run's configuration; None of a model folder."""
-    from zerosum.settings import read_recipe, validate
-
     path = job.run / "config.toml"
     return validate(read_recipe(path)) if path.is_file() else None
 
@@ -167,7 +167,7 @@ def _project(job: Job, options: dict[str, Any], display: Display) -> Done:
     source = Path(job.given[0])
     config = _config(job)
     target = read_target(source, job.model, "crop" if config is None else config.data.fit)
-    path = job.place(f"project-{source.stem}")
+    path = job.place(f"project-{source.stem[:MOST_STEM]}")
     job.about(path, {})  # the name is taken, so that the same command finds its checkpoint
     checkpoint = path / "checkpoint"
     found = project(job.model, target, **options, checkpoint=checkpoint, progress=display.loading, tell=display.note)

@@ -64,9 +64,9 @@ def interpolate(
     points = ends.at(between(space, starts, goals, times, way))
     images = space.images(points, ticker(progress, "interpolating", len(points.rows)))
     names = [f"{number} to {(number + 1) % count}" for number in range(count)]
-    title = f"{'through W' if way == 'w' else way}: samples of seed {seed}, each to the next"
+    title = f"{'Through W' if way == 'w' else way.capitalize()}: samples of seed {seed}, each to the next"
     heads = tuple(f"t = {float(t):.2g}" for t in spaced(0, 1, steps))
-    return sheet_of(images, count, model, title.capitalize(), rows=tuple(names), columns=heads)
+    return sheet_of(images, count, model, title, rows=tuple(names), columns=heads)
 
 
 def walk(sheet: Sheet) -> Tensor:
