@@ -118,7 +118,7 @@ def time_left(place: Place, lines: Sequence[Line], state: State) -> float | None
             left = 60 * float(training["minutes"]) - state.seconds
         else:
             left = (_goal(place, training) - state.images) / _pace(lines)
-    except (OSError, ValueError, TypeError, ArithmeticError):
+    except (OSError, ValueError, TypeError, KeyError, ArithmeticError):
         return None
     return max(0.0, left - age) if math.isfinite(left) else None
 

@@ -74,7 +74,7 @@ def command_of(source: str, recipe: str, minutes: float) -> list[str]:
 
 def name_of(source: str, recipe: str) -> str:
     """A name for a run of these data."""
-    stem = re.sub(r"[^\w.+-]+", "-", Path(source.strip()).name).strip("-.+") or "data"
+    stem = re.sub(r"[^\w.+]+", "-", Path(source.strip()).name).strip("-.+") or "data"
     return f"{stem[:60]}-{recipe}"
 
 
