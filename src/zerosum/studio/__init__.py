@@ -1,10 +1,9 @@
-"""The studio: a local page over runs, that shows, explores, starts and translates.
+"""The studio: a local page over runs, that shows, explores, starts and translates: `zerosum studio`.
 
-`serve` is `zerosum studio`. `draw` makes a picture that was found on the Explore page again, without a page.
-Gradio and what it needs are imported when the page is served, not when this package is.
+Gradio and what it needs are imported when the page is served, not when this package is. A picture that was found on the
+page Explore is made again, without a page, by `zerosum.studio.scene.draw`.
 """
 
-from zerosum.studio.scene import draw
 from zerosum.studio.serving import serve
 
-__all__ = ["draw", "serve"]
+__all__ = ["serve"]

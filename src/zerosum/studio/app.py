@@ -32,7 +32,7 @@ def build(root: Path) -> Any:
     blocks = blocks_of(desk)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "SSR mode is not supported")  # said even where it is not asked for
-        return gr.mount_gradio_app(
+        mounted = gr.mount_gradio_app(
             app,
             blocks,
             path="/",
@@ -49,6 +49,9 @@ def build(root: Path) -> Any:
             css_paths=[STYLE],
             head=f"<style>{BAR.read_text('utf-8')}</style>",  # the bar is not in what Gradio's css is narrowed to
         )
+    # Until then Gradio takes any path that a visitor names for an upload, and mounting alone does not say so.
+    blocks.has_launched = True
+    return mounted
 
 
 def theme() -> gr.themes.Base:

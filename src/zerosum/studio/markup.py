@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from urllib.parse import urlencode
 
+from zerosum.studio.pictures import cover_of
 from zerosum.studio.places import Place
 from zerosum.studio.states import State
 from zerosum.studio.watch import View
@@ -30,14 +31,16 @@ def cards(views: Sequence[View]) -> str:
 
 
 def _card(view: View) -> str:
-    last = view.lines[-1].images if view.lines else 0
-    address = f"studio/thumbnail/{view.place.key}.png?{urlencode({'at': f'{last}.{view.state.images}'})}"
+    picture = '<span class="zs-blank"></span>'
+    cover = cover_of(view.place)
+    if cover is not None:
+        address = f"studio/thumbnail/{view.place.key}.png?{urlencode({'at': cover.stem + str(view.state.images)})}"
+        picture = f'<img src="{escape(address)}" alt="" width="96" height="96" loading="lazy">'
     rows = [view.health or view.state.reason, view.best]
     words = "".join(f"<span>{escape(row)}</span>" for row in rows if row)
     return (
         f'<li><a class="zs-card" href="{link("live", view.place)}">'
-        f'<img src="{escape(address)}" alt="" width="96" height="96" loading="lazy">'
-        f'<span class="zs-words"><strong>{escape(view.place.name)}</strong>{badge(view.state)}{words}</span></a></li>'
+        f'{picture}<span class="zs-words"><strong>{escape(view.place.name)}</strong>{badge(view.state)}{words}</span></a></li>'
     )
 
 

@@ -26,12 +26,20 @@ ROWS = ("translations", "reconstructions", "codes", "plane")  # further pictures
 
 
 def moments_of(place: Place) -> list[int]:
-    """After how many images there are samples, in order."""
+    """After how many images there are samples, in order; no run holds links."""
     try:
-        names = [path for path in place.file("samples").iterdir() if path.suffix in (".png", ".json")]
+        files = [path for path in place.file("samples").iterdir() if path.suffix in (".png", ".json")]
     except OSError:
         return []
-    return sorted({int(path.stem) for path in names if SAMPLE_NAME.fullmatch(path.stem)})
+    return sorted({int(path.stem) for path in files if SAMPLE_NAME.fullmatch(path.stem) and not path.is_symlink()})
+
+
+def cover_of(place: Place) -> Path | None:
+    """The file whose picture stands for the run; None where there is none yet."""
+    if place.has("samples", "translations.png"):
+        return place.file("samples", "translations.png")
+    moments = moments_of(place)
+    return sample_file(place, moments[-1]) if moments else None
 
 
 def rows_of(place: Place) -> list[str]:

@@ -11,7 +11,7 @@ from zerosum.errors import RunError
 from zerosum.studio.curves import Panel, curve_of, draw, panels_of
 from zerosum.studio.pages.common import Desk
 from zerosum.studio.pages.runs import MOST
-from zerosum.studio.pictures import ROWS, moments_of, picture_of, sample_file, thumbnail_of
+from zerosum.studio.pictures import ROWS, cover_of, picture_of, sample_file, thumbnail_of
 from zerosum.studio.places import Place
 
 KEPT = {"cache-control": "private, max-age=3600"}  # an address says what it is of: another moment, another address
@@ -24,9 +24,10 @@ def add_routes(app: FastAPI, desk: Desk) -> None:
     @app.get("/studio/thumbnail/{key}.png")
     def thumbnail(key: str) -> Response:
         def made(place: Place) -> bytes:
-            if place.has("samples", "translations.png"):
-                return thumbnail_of(place.file("samples", "translations.png"))
-            return thumbnail_of(sample_file(place, moments_of(place)[-1]))
+            cover = cover_of(place)
+            if cover is None:
+                raise FileNotFoundError(key)
+            return thumbnail_of(cover)
 
         return _answer(desk, key, made)
 
@@ -79,6 +80,6 @@ def _answer(desk: Desk, key: str, made: Callable[[Place], bytes]) -> Response:
     """A PNG of a run; 404 where there is no such thing in it, or it is damaged."""
     try:
         content = made(desk.watch.place(key))
-    except (RunError, OSError, ValueError, IndexError):
+    except (RunError, OSError, ValueError):
         return Response(status_code=404)
     return Response(content, media_type="image/png", headers=KEPT)

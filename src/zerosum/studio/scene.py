@@ -175,7 +175,7 @@ def command_of(run: Path, out: str, scene: Scene, directions: Path | None) -> st
     more = {"at": scene.at or None, "layers": scene.layers, "directions": along}
     words = [_word(str(run)), _word(out), _word(picks)]
     words += [f"{name}={_word(value)}" for name, value in more.items() if value is not None]
-    code = f"from zerosum.studio import draw; draw({', '.join(words)})"
+    code = f"from zerosum.studio.scene import draw; draw({', '.join(words)})"
     return shlex.join(["python", "-c", code])
 
 
