@@ -251,18 +251,14 @@ def opened(chromium: Any, served: Studio) -> Iterator[Any]:
 
 
 def test_pages_fit_a_phone_in_light_and_dark(opened: Any, served: Studio) -> None:
-    colours = []
-    for scheme in ("light", "dark"):
+    of, colours = f"?run={served.key('digits')}", []
+    shown = ".zs-card, .zs-standing, .zs-drawn img, #zs-start, #zs-given"
+    for scheme, paths in (("light", ("live" + of, "explore" + of, "start", "translate")), ("dark", ("live" + of,))):
         page = opened("", viewport={"width": 390, "height": 844}, color_scheme=scheme)
-        for path in (
-            "",
-            f"live?run={served.key('digits')}",
-            f"explore?run={served.key('digits')}",
-            "start",
-            "translate",
-        ):
-            page.goto(served.address + path)
-            page.wait_for_selector(".zs-card, .zs-standing, .zs-drawn img, #zs-start, #zs-given")
+        for path in ("", *paths):
+            if path:
+                page.goto(served.address + path)
+            page.wait_for_selector(shown)
             assert page.evaluate("document.documentElement.scrollWidth") <= 390, path
             assert page.locator("nav a").count() == 5
         colours.append(page.evaluate("getComputedStyle(document.body).backgroundColor"))
@@ -393,8 +389,8 @@ def test_a_picture_is_dropped_and_translated(opened: Any, served: Studio, tmp_pa
 
 def test_a_training_outlives_the_page(opened: Any, served: Studio) -> None:
     page = opened("start")
-    page.get_by_label("Data").fill("digits")
-    page.get_by_label("Name").fill("from the page")
+    page.get_by_role("textbox", name="Data a folder").fill("digits")
+    page.get_by_role("textbox", name="Name of the run").fill("from the page")
     page.click("#zs-start")
     page.wait_for_selector("text=from the page")
     page.click("text=Watch it")

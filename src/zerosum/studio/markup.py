@@ -40,7 +40,8 @@ def _card(view: View) -> str:
     words = "".join(f"<span>{escape(row)}</span>" for row in rows if row)
     return (
         f'<li><a class="zs-card" href="{link("live", view.place)}">'
-        f'{picture}<span class="zs-words"><strong>{escape(view.place.name)}</strong>{badge(view.state)}{words}</span></a></li>'
+        f'{picture}<span class="zs-words"><strong>{escape(view.place.name)}</strong>{badge(view.state)}{words}</span>'
+        "</a></li>"
     )
 
 

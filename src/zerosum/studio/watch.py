@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,6 +13,8 @@ from zerosum.report.drawing import count_text, time_text
 from zerosum.studio.cursor import Cursor, Line
 from zerosum.studio.places import Place, find
 from zerosum.studio.states import State, best_of, state_of, time_left
+
+FRESH = 1.0  # seconds: a page asks for many pictures at once
 
 
 @dataclass(frozen=True)
@@ -59,16 +63,21 @@ class Watch:
     root: Path
     _cursors: dict[Path, Cursor] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _found: list[Place] = field(default_factory=list)
+    _looked: float = -math.inf
 
     def places(self) -> list[Place]:
-        """All of them, those last written to first."""
-        return find(self.root)
+        """All of them, those last written to first, as they were within the last second."""
+        if time.monotonic() - self._looked > FRESH:
+            self._found, self._looked = find(self.root), time.monotonic()
+        return self._found
 
     def place(self, key: object) -> Place:
         """The run of a key. Raises `RunError` where there is none, or no longer."""
-        for place in self.places():
-            if place.key == key:
-                return place
+        for places in (self.places, lambda: find(self.root)):  # one that was begun just now is not among the first
+            for place in places():
+                if place.key == key and place.path.is_dir():
+                    return place
         raise RunError("There is no such run, or no longer: choose another.")
 
     def view(self, place: Place) -> View:
