@@ -52,7 +52,8 @@ def link(page: str, place: Place) -> str:
 
 def standing(view: View) -> str:
     """The state with its reason, and all that is known, on the Live page."""
-    reason = f'<span class="zs-reason">{escape(view.state.reason)}</span>' if view.state.reason else ""
+    why = view.state.reason if view.state.reason != view.health else ""  # of a run that goes on they are the same
+    reason = f'<span class="zs-reason">{escape(why)}</span>' if why else ""
     return f'<div class="zs-standing" aria-live="polite">{badge(view.state)}{reason}</div>{facts(view.facts())}'
 
 

@@ -28,7 +28,7 @@ TAIL = 2000  # bytes of a log that are looked at
 
 @dataclass(frozen=True)
 class State:
-    """`word` is one of SAID, or starting, dead or failed; `reason` says why, in words."""
+    """`word` is one of SAID, or starting, busy, dead or failed; `reason` says why, in words."""
 
     word: str
     reason: str = ""
@@ -38,7 +38,7 @@ class State:
     @property
     def lives(self) -> bool:
         """Whether a process trains."""
-        return self.word in ("running", "starting")
+        return self.word in ("running", "starting", "busy")
 
 
 def state_of(place: Place) -> State:
@@ -54,7 +54,7 @@ def state_of(place: Place) -> State:
     if said.word == "running" and not held:
         return State("dead", "its process is gone; the same command goes on", said.images, said.seconds)
     if said.word != "running" and held:
-        return State("running", "going on", said.images, said.seconds)
+        return State("busy", "reading the data, or writing the report", said.images, said.seconds)
     return said
 
 

@@ -33,9 +33,9 @@ def build(page: gr.Blocks, desk: Desk) -> None:
     with gr.Row():
         run = run_choice(desk, translates)
         way = gr.Dropdown(["a-to-b", "b-to-a"], label="Direction", visible=False)
-    note = gr.HTML(padding=False)
+    note = gr.HTML(padding=False, visible=False)
     given = gr.File(
-        label=f"A picture: PNG, JPEG, WebP, BMP, GIF or TIFF, up to {MOST_UPLOAD // 2**20} MB",
+        label=f"A picture, up to {MOST_UPLOAD // 2**20} MB",
         file_types=ENDINGS,
         type="filepath",
         height=150,
@@ -43,12 +43,12 @@ def build(page: gr.Blocks, desk: Desk) -> None:
     )
     shown = gr.HTML(padding=False, elem_id="zs-result")
 
-    def fill(request: gr.Request) -> tuple[Any, str]:
+    def fill(request: gr.Request) -> tuple[Any, Any]:
         choice = chosen(desk, request, translates)
         words = (
             "There is no image-to-image run here yet: train one, as with the recipe pix2pix, inpainting or cyclegan."
         )
-        return choice, "" if any(map(translates, desk.watch.places())) else markup.notice(words)
+        return choice, gr.HTML(markup.notice(words), visible=not any(map(translates, desk.watch.places())))
 
     @in_words
     def ways(key: str | None) -> Any:
