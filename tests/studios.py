@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +20,9 @@ from urllib.parse import urlsplit
 from conftest import Shell
 from explorers import explorer
 from translators import model_of
+from zerosum.studio.guard import Guard, answer
 from zerosum.studio.places import place_of
+from zerosum.studio.serving import address_of, listen
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 TEMPLATE = "${alert(2)}{{alert(3)}}"
@@ -78,13 +81,34 @@ def studio(shell: Shell, root: Path, *words: object) -> Iterator[Studio]:
         process.communicate(timeout=20)
 
 
+@contextmanager
+def guarded(token: str) -> Iterator[Studio]:
+    """An app that says "inside" to whoever is let in, behind a guard with a token, served by uvicorn."""
+    import uvicorn
+
+    async def inside(scope: Any, receive: Any, send: Any) -> None:
+        await answer(send, 200, "inside")
+
+    listener = listen("127.0.0.1", 0)
+    config = uvicorn.Config(Guard(inside, "127.0.0.1", token), lifespan="off", log_level="error", ws="none")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, args=([listener],))
+    thread.start()
+    try:
+        yield Studio(address_of("127.0.0.1", listener.getsockname()[1], token), Path())
+    finally:
+        server.should_exit = True
+        thread.join()
+        listener.close()
+
+
 def make_runs(root: Path, finished: Path) -> None:
     """A finished run, one of a hostile name, one with styles and one that translates."""
     shutil.copytree(finished, root / "digits")
     shutil.copytree(finished, root / HOSTILE)
     record = json.loads((root / HOSTILE / "records.jsonl").read_text().splitlines()[-1])
     with (root / HOSTILE / "records.jsonl").open("a") as file:
-        more = {"images": record["images"] + 1, "health": f"{HOSTILE} {TEMPLATE}"}
+        more = {"images": record["images"] + 1, "health": f"not well, {HOSTILE} {TEMPLATE}"}
         file.write(json.dumps(record | more | {"losses": {HOSTILE: 1.0, TEMPLATE: 2.0}}) + "\n")
     (root / HOSTILE / "status.json").write_text(
         json.dumps({"state": "stopped", "reason": f"{HOSTILE} {TEMPLATE}", "images": 1, "seconds": 1.0})
