@@ -272,6 +272,13 @@ def _export(options: argparse.Namespace, rest: list[str]) -> int:
     return 0
 
 
+def _studio(options: argparse.Namespace, rest: list[str]) -> int:
+    from zerosum.studio import serve
+
+    serve(options.runs, host=options.host, port=options.port, token=options.token)
+    return 0
+
+
 def _report(options: argparse.Namespace, rest: list[str]) -> int:
     from zerosum.report import write_report
 
@@ -333,6 +340,7 @@ VERBS = {
     "evaluate": _evaluate,
     "explore": _explore,
     "export": _export,
+    "studio": _studio,
     "report": _report,
     "recipes": _recipes,
     "data": _data,

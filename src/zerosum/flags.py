@@ -24,6 +24,7 @@ def parser() -> argparse.ArgumentParser:
     _evaluate_flags(verbs)
     explore_flags(verbs)
     _export_flags(verbs)
+    _studio_flags(verbs)
     report = verbs.add_parser("report", help="write a run's figures and report.html")
     report.add_argument("run", metavar="RUN")
 
@@ -217,6 +218,26 @@ def _export_flags(verbs: Verbs) -> None:
         metavar="D",
         help="where PyTorch makes what the ONNX file is checked against: cpu, cuda, mps, auto (default: cpu)",
     )
+
+
+def _studio_flags(verbs: Verbs) -> None:
+    """`zerosum studio`."""
+    studio = verbs.add_parser(
+        "studio",
+        help="a local page: watch runs, explore, start and stop trainings, translate",
+        description="Serve a page over RUNS to a browser on this machine. Needs pip install 'zerosum[studio]'.",
+    )
+    studio.add_argument(
+        "runs", metavar="RUNS", nargs="?", default="runs", help="the folder of runs, or one run (default: runs)"
+    )
+    studio.add_argument(
+        "--host",
+        default="127.0.0.1",
+        metavar="ADDRESS",
+        help="what is listened on; others than this machine's own need --token (default: 127.0.0.1)",
+    )
+    studio.add_argument("--port", type=int, default=7860, metavar="N", help="0: any that is free (default: 7860)")
+    studio.add_argument("--token", metavar="SECRET", help="what a visitor must know: 16 letters or more")
 
 
 def _data_flags(verbs: Verbs) -> None:

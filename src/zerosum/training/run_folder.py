@@ -15,6 +15,8 @@ from zerosum.errors import RunError
 from zerosum.files import disk_errors, write_json, write_whole
 from zerosum.model import member_folders
 
+PATIENCE = 0.2  # seconds for a lock: who only looks whether it is held, as the studio does, has it for an instant
+
 
 class HeldFolder:
     """A folder held by this process; a context manager.
@@ -35,7 +37,7 @@ class HeldFolder:
 
     def __enter__(self) -> Self:
         try:
-            self._lock.acquire(timeout=0)
+            self._lock.acquire(timeout=PATIENCE)
         except Timeout as error:
             raise RunError(
                 f"Another process trains in {self.path}. Wait for its end, stop it, or give another --out."
