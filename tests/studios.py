@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -70,6 +71,7 @@ class Studio:
 @contextmanager
 def studio(shell: Shell, root: Path, *words: object) -> Iterator[Studio]:
     """`zerosum studio ROOT` until the end."""
+    left = set(Path(tempfile.gettempdir()).glob("zerosum-studio-*"))
     process = shell.start("studio", root, "--port", 0, *words)
     try:
         assert process.stdout is not None
@@ -78,7 +80,10 @@ def studio(shell: Shell, root: Path, *words: object) -> Iterator[Studio]:
         yield Studio(line.strip(), root)
     finally:
         process.terminate()
-        process.communicate(timeout=20)
+        _, said = process.communicate(timeout=60)
+        assert process.returncode == 143
+        assert "graceful" not in said, said  # pages that are open are no errors
+        assert not set(Path(tempfile.gettempdir()).glob("zerosum-studio-*")) - left
 
 
 @contextmanager

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import shutil
+import signal
 import socket
+import sys
 import tempfile
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -110,6 +114,10 @@ def _run(app: Any, listener: socket.socket, ready: Callable[[], None]) -> None:
             await super().startup(sockets)
             ready()
 
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # pages that are still open are no errors
+            await super().shutdown(sockets)
+
     config = uvicorn.Config(
         app,
         http="h11",
@@ -120,4 +128,10 @@ def _run(app: Any, listener: socket.socket, ready: Callable[[], None]) -> None:
         proxy_headers=False,
         timeout_graceful_shutdown=GRACE,
     )
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _end)  # uvicorn ends, and passes the signal on: what we hold is let go then
     Server(config).run([listener])
+
+
+def _end(number: int, _: object) -> None:
+    sys.exit(128 + number)
