@@ -145,7 +145,7 @@ class BiGan(EncodingGame):
             real_logits, fake_logits = (frozen(self.discriminator, side).float() for side in (real, fake))
         else:
             real_logits, fake_logits = frozen(self.discriminator, torch.cat((real, fake))).float().chunk(2)
-        chance = (draw.shares("flips", 2)[: len(real)],) if self.loss.flips else ()
+        chance = (draw.shares("flips", 2, len(real)),) if self.loss.flips else ()
         loss = self.loss.discriminator_loss(fake_logits, real_logits, *chance)
         after = self.loss.probability(fake_logits.detach(), real_logits.detach()).mean()
         return Loss(loss, {"generator": loss.detach()}, outputs={"D(G(z)) after": after})

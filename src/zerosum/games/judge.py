@@ -43,7 +43,7 @@ class Judge:
         """
         real, fakes = real.detach(), [fake.detach() for fake in fakes]
         real_logits, *against = self.logits(real, *fakes)
-        chance = (draw.shares("flips", 2)[: len(real)],) if self.loss.flips else ()
+        chance = (draw.shares("flips", 2, len(real)),) if self.loss.flips else ()
         losses = [self.loss.discriminator_loss(real_logits, logits, *chance) for logits in against]
         loss, fake, fake_logits = torch.stack(losses).mean(), fakes[-1], against[-1]
         seen = Seen(real, fake, real_logits, fake_logits)
