@@ -25,7 +25,7 @@ from torch.nn.functional import relu, softplus
 from torch.nn.utils import parametrize
 
 from zerosum.errors import UsageError, nearest
-from zerosum.together import averaged
+from zerosum.together import averaged, gathered
 
 
 @dataclass(frozen=True)
@@ -229,7 +229,7 @@ def rank_probability(logits: Tensor, others: Tensor) -> Tensor:
     A Wasserstein critic's score has neither a zero nor a unit; only its order means something. No gradient.
     """
     logits, others = _checked(logits.detach(), others.detach(), paired=False)
-    ordered = others.flatten().sort().values
+    ordered = gathered(others).flatten().sort().values
     values = logits.contiguous()
     below = torch.searchsorted(ordered, values) + torch.searchsorted(ordered, values, right=True)
     return below.to(logits.dtype) / (2 * len(ordered))

@@ -33,9 +33,10 @@ class Group(Protocol):
 
 
 class _Here:
-    """The processes that share the batch which is played now, if there are several."""
+    """The processes that share the batch which is played now, if there are several, and how many there are of it."""
 
     group: Group | None = None
+    sides = 1
 
 
 _here = _Here()
@@ -51,6 +52,16 @@ def shared(group: Group | None) -> Iterator[None]:
         _here.group = outside
 
 
+@contextmanager
+def side_by_side(count: int) -> Iterator[None]:
+    """Within it rows are those of `count` batches, one after another, as real samples and generated ones."""
+    outside, _here.sides = _here.sides, count
+    try:
+        yield
+    finally:
+        _here.sides = outside
+
+
 def alone() -> bool:
     """Whether a batch lies whole on this process."""
     return _here.group is None
@@ -62,7 +73,18 @@ def gathered(rows: Tensor, dim: int = 0) -> Tensor:
     if group is None:
         return rows
     whole: Tensor = _Gather.apply(group, rows.movedim(dim, 0))  # type: ignore[no-untyped-call]
+    if _here.sides > 1:
+        whole = whole.unflatten(0, (group.size, _here.sides, -1)).transpose(0, 1).flatten(0, 2)
     return whole.movedim(0, dim)
+
+
+def of_each(values: Tensor) -> Tensor:
+    """What each process has (…), in their order: (processes, …); slopes go back to the processes they came from."""
+    group = _here.group
+    if group is None:
+        return values[None]
+    stacked: Tensor = _Gather.apply(group, values[None])  # type: ignore[no-untyped-call]
+    return stacked
 
 
 def own(whole: Tensor, dim: int = 0) -> Tensor:
@@ -70,8 +92,10 @@ def own(whole: Tensor, dim: int = 0) -> Tensor:
     group = _here.group
     if group is None:
         return whole
-    rows = whole.shape[dim] // group.size
-    return whole.narrow(dim, group.rank * rows, rows)
+    rows = whole.shape[dim] // (group.size * _here.sides)
+    starts = [(side * group.size + group.rank) * rows for side in range(_here.sides)]
+    parts = [whole.narrow(dim, start, rows) for start in starts]
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim)
 
 
 def averaged(values: Tensor) -> Tensor:

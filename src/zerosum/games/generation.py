@@ -32,7 +32,7 @@ from zerosum.games.remedies import Remedies, Replay, in_packs
 from zerosum.games.terms import Penalties, Penalty, Seen, with_penalties
 from zerosum.losses import AdversarialLoss
 from zerosum.networks import feature_count, mixes_samples
-from zerosum.together import averaged, drawn_like
+from zerosum.together import averaged, drawn_like, side_by_side
 
 APART = " penalties"  # the end of the name of a turn on lazy penalties alone
 
@@ -214,7 +214,8 @@ class Generation(Game):
             fake_logits, fake_features = self._features(fake, labels)
             real_logits, real_features = self._features(real, labels)
             return real_logits, fake_logits, real_features, fake_features
-        logits, features = self._features(torch.cat((real, fake)), labels)
+        with side_by_side(2):
+            logits, features = self._features(torch.cat((real, fake)), labels)
         return logits[: len(real)], logits[len(real) :], features[: len(real)], features[len(real) :]
 
     def _features(self, samples: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from zerosum.together import alone, gathered
+from zerosum.together import alone, of_each
 
 REDUCED = (torch.float16, torch.bfloat16)
 
@@ -32,7 +32,7 @@ class SyncedNorm(nn.modules.batchnorm._BatchNorm):
         form = (1, -1, *[1] * (x.dim() - 2))
         own = wide.mean(over)
         spread = (wide - own.view(form)).square().mean(over)
-        means, spreads = gathered(torch.stack((own, spread))[None]).unbind(1)  # (processes, C)
+        means, spreads = of_each(torch.stack((own, spread))).unbind(1)  # (processes, C)
         mean = means.mean(0)
         variance = (spreads + (means - mean).square()).mean(0)
         self._remember(mean.detach(), variance.detach(), len(means) * x.numel() // x.shape[1])

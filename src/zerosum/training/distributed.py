@@ -37,6 +37,7 @@ LOST = 20.0  # seconds without one, after which it is dead
 STARTING = 600.0  # seconds in which all processes must have started
 LAST_WORDS = 3.0  # seconds to wait for those of a process that is gone
 LISTENING = 0.25  # seconds after which process 0 looks again whether another heard a signal
+SHORTEST, LONGEST = 0.002, 0.5  # seconds between two looks at the store, which grow
 REDUCED = (torch.float16, torch.bfloat16)
 
 
@@ -130,9 +131,9 @@ class Processes(World):
 
     def _await(self, key: str) -> bytes:
         """The value of a key of the store, once it is there."""
-        beat, heard = b"", time.monotonic()
+        beat, heard, pause = b"", time.monotonic(), SHORTEST
         with self._exchange():
-            while not self._is_set(key):
+            while not self._store.check([key]):
                 if self._store.check(["failed"]):
                     raise RuntimeError("another process failed")
                 now = self._store.get("beat") if self._store.check(["beat"]) else b""
@@ -140,15 +141,9 @@ class Processes(World):
                     beat, heard = now, time.monotonic()
                 if time.monotonic() - heard > LOST:
                     raise RuntimeError("process 0 shows no sign of life")
+                time.sleep(pause)
+                pause = min(1.5 * pause, LONGEST)
             return self._store.get(key)
-
-    def _is_set(self, key: str) -> bool:
-        """Whether it is there within a second. What a store that is gone raises passes."""
-        try:
-            self._store.wait([key], timedelta(seconds=BEAT))
-        except dist.DistStoreError:
-            return self._store.check([key])
-        return True
 
     def _live(self) -> None:
         """Process 0 shows that it lives."""
