@@ -1,15 +1,16 @@
 """Games that are played for a few steps by one process or by several; run by torch's launcher, a worker of the tests.
 
-`python -m torch.distributed.run --nproc-per-node 2 tests/shares.py OUT` leaves in OUT what each game came to, as
-process 0 holds it.
+`python -m torch.distributed.run --nproc-per-node 2 tests/shares.py games OUT` leaves in OUT what each game came to, as
+process 0 holds it; other jobs are failures.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+import time
 from contextlib import nullcontext
+from copy import deepcopy
 from dataclasses import dataclass
 from os import chdir
 from pathlib import Path
@@ -23,17 +24,19 @@ from torch import Tensor
 
 from light import LIGHT
 from zerosum.assembly import make_plan, make_state
+from zerosum.errors import DataError, ZerosumError
 from zerosum.games import Batch, Randomness
 from zerosum.material import open_material
 from zerosum.run import feeds_of, prepare
 from zerosum.settings import make_config
+from zerosum.training import distributed
 from zerosum.training.display import Silent
 from zerosum.training.distributed import join
 from zerosum.training.engine import Engine
 from zerosum.training.feed import Feed
 from zerosum.training.world import ALONE, World
 
-BATCH, STEPS = 16, 4
+BATCH, STEPS = 16, 3
 MLP = {
     "generator.network": "mlp-generator",
     "generator.options": {"hidden": [16], "normalise": True},
@@ -134,7 +137,8 @@ GAMES: dict[str, tuple[str, dict[str, Any]]] = {
     "cyclegan": (
         "cyclegan",
         {"data.source": "", "data.a": "a.npy", "data.b": "b.npy", "data.holdout": 0.0, "generator.options.width": 4,
-         "discriminator.options.field": 16, "discriminator.options.width": 4, "discriminator.options.norm": "none", "game.remedies.replay.size": 12},
+         "discriminator.options.field": 16, "discriminator.options.width": 4, "discriminator.options.norm": "none",
+         "game.remedies.replay.size": 12},
     ),
 }  # fmt: skip
 
@@ -186,7 +190,7 @@ def engine_of(name: str, world: World = ALONE, *, double: bool) -> tuple[Engine,
         "training.threads": 1,
         "training.images": 1000,
     }
-    config = make_config(recipe, chosen | {"data.source": "digits"} | changed)
+    config = make_config(recipe, chosen | {"data.source": "digits"} | deepcopy(changed))  # it fills in their tables
     for player in config.players().values():
         player.eps = 1e-3  # where a slope is zero but for rounding, Adam's own makes a whole step of it
     material = open_material(config, None, Silent())
@@ -228,23 +232,65 @@ def write_domains(folder: Path) -> None:
 
 
 def of_all(world: World, folder: Path) -> None:
-    """Every game, in both precisions."""
+    """Every game: on two processes in float32, on any other number in float64."""
     world.lead(lambda: write_domains(folder))
     chdir(folder)
-    for double in (True, False):
-        kind = "float64" if double else "float32"
-        (folder / kind).mkdir(exist_ok=True)
-        for name in GAMES:
-            made = play(name, world, double=double)
-            if world.leads:
-                write(folder / kind, name, made)
+    for name in GAMES:
+        made = play(name, world, double=world.size != 2)
+        if world.leads:
+            write(folder, name, made)
     world.lead(lambda: None)
 
 
-JOBS: dict[str, Callable[[World, Path], None]] = {"games": of_all}
+def patience(world: World, folder: Path) -> None:
+    """Process 0 takes longer over something of its own than anyone has for an exchange."""
+    world.lead(lambda: time.sleep(2 * distributed.PATIENCE))
+    total = torch.ones(1)
+    world.average([total])
+    assert total.item() == 1
+    print("nobody was lost", flush=True)
+
+
+def raising(world: World, folder: Path) -> None:
+    """Process 1 meets an error of its own."""
+    engine, feed = engine_of("dropout", world, double=False)
+    for number in range(STEPS):
+        if world.rank == 1 and number == 2:
+            raise DataError("picture 7 of this machine cannot be read.")
+        engine.step(feed, 0.0)
+
+
+def ill(world: World, folder: Path) -> None:
+    """What process 1 is given is not finite."""
+    engine, feed = engine_of("batchnorm on both sides", world, double=False)
+    engine.step(feed, 0.0)
+    gather = feed.batch
+
+    def poisoned(first: int, count: int) -> Batch:
+        batch: Batch = gather(first, count)
+        if world.rank == 1:
+            batch.images[-1] = torch.nan
+        return batch
+
+    feed.batch = poisoned
+    engine.step(feed, 0.0)
+    engine.stop_if_ill(feed)
+
+
+def main(job: str, folder: Path) -> int:
+    """As `zerosum.cli.main` ends."""
+    torch.set_num_threads(1)
+    try:
+        with join() as world:
+            {"games": of_all, "patience": patience, "raising": raising, "ill": ill}[job](world, folder)
+    except ZerosumError as error:
+        if not error.quiet:
+            print(f"zerosum: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(1)
-    with join() as here:
-        JOBS[sys.argv[1]](here, Path(sys.argv[2]).absolute())
+    if sys.argv[1] == "patience":
+        distributed.PATIENCE = 2.0
+    sys.exit(main(sys.argv[1], Path(sys.argv[2]).absolute()))

@@ -8,11 +8,13 @@ as process 0 shows that it lives, and who fails leaves its words there.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import socket
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import timedelta
@@ -22,7 +24,7 @@ from typing import Any, Self
 import torch
 import torch.distributed as dist
 from torch import Tensor
-from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.distributed_c10d import PrefixStore, Store
 from torch.distributed.rendezvous import rendezvous
 
 from zerosum.errors import UsageError, WorldError, ZerosumError
@@ -33,7 +35,7 @@ from zerosum.training.world import World
 
 PATIENCE = 25.0  # seconds from the first to the last process that comes to an exchange
 BEAT = 1.0  # seconds between two signs of life of process 0
-LOST = 20.0  # seconds without one, after which it is dead
+LOST = 15.0  # seconds without one, after which it is dead
 STARTING = 600.0  # seconds in which all processes must have started
 LAST_WORDS = 3.0  # seconds to wait for those of a process that is gone
 LISTENING = 0.25  # seconds after which process 0 looks again whether another heard a signal
@@ -48,6 +50,33 @@ def join() -> World:
     return Processes()
 
 
+def meet(store: Store, rank: int, size: int) -> Store:
+    """Wait until all processes have started; the part of the store that is theirs alone.
+
+    The launcher keeps its store over a restart, with all that those before it have left there. So each takes its seat
+    under a name of its own, process 0 says who sits where, and what all of them have confirmed holds. Raises
+    RuntimeError where it comes to nothing.
+    """
+    mine, confirmed, offered = uuid.uuid4().hex, "", ""
+    seats = [f"seat/{number}" for number in range(size)]
+    store.set(seats[rank], mine)
+    deadline = time.monotonic() + STARTING  # importing takes some much longer than others
+    while time.monotonic() < deadline:
+        if rank == 0 and store.check(seats) and (there := b" ".join(store.multi_get(seats)).decode()) != offered:
+            offered = there
+            store.set("seats", offered)
+        taken = store.get("seats").decode() if store.check(["seats"]) else ""
+        if taken.split()[rank : rank + 1] == [mine]:
+            name = hashlib.blake2b(taken.encode(), digest_size=16).hexdigest()
+            if name != confirmed:
+                store.add(name, 1)
+                confirmed = name
+            if store.add(name, 0) == size:
+                return PrefixStore(name, store)
+        time.sleep(0.05)
+    raise RuntimeError(f"not all {size} have started within {STARTING:.0f} seconds")
+
+
 class Processes(World):
     """This process as one of several; also the `together.Group` that shares a batch.
 
@@ -57,7 +86,7 @@ class Processes(World):
     def __init__(self) -> None:
         self._local = int(os.environ["LOCAL_RANK"])
         store, self.rank, self.size = next(rendezvous("env://", timeout=timedelta(seconds=STARTING)))
-        self._root, self._store = store, PrefixStore("zerosum", store)
+        self._store = store
         self._leads = 0  # how often the others have waited for process 0
         self._told = False
         self._listened = 0.0
@@ -65,9 +94,7 @@ class Processes(World):
 
     def __enter__(self) -> Self:
         with self._exchange():
-            self._store.add("here", 1)
-            while self._store.add("here", 0) < self.size:  # importing takes some much longer than others
-                time.sleep(0.05)
+            self._store = meet(self._store, self.rank, self.size)
         backend = "gloo"
         if torch.cuda.is_available() and dist.is_nccl_available():
             backend = "cpu:gloo,cuda:nccl"
@@ -75,7 +102,7 @@ class Processes(World):
         with self._exchange():
             dist.init_process_group(
                 backend,
-                store=self._root,
+                store=self._store,
                 rank=self.rank,
                 world_size=self.size,
                 timeout=timedelta(seconds=PATIENCE),
@@ -143,7 +170,8 @@ class Processes(World):
                     raise RuntimeError("process 0 shows no sign of life")
                 time.sleep(pause)
                 pause = min(1.5 * pause, LONGEST)
-            return self._store.get(key)
+            value: bytes = self._store.get(key)
+            return value
 
     def _live(self) -> None:
         """Process 0 shows that it lives."""
