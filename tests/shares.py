@@ -48,8 +48,8 @@ MLP = {
 DCGAN = {
     "generator.network": "dcgan-generator",
     "generator.options": {"width": 8},
-    "discriminator.network": "dcgan-discriminator",
-    "discriminator.options": {"width": 8},
+    "discriminator.network": "patch-discriminator",
+    "discriminator.options": {"width": 8, "field": 16, "norm": "batch"},
     "latent.size": 4,
     "game.penalties": {},
 }
@@ -115,7 +115,10 @@ GAMES: dict[str, tuple[str, dict[str, Any]]] = {
            "game.penalties": {"path_length": {"every": 2}, "r1": {"every": 2}}},
     ),
     "mixed styles": ("style-mlp", {"generator.options": {"mapping": [16], "hidden": [16, 16]}, "latent.size": 4}),
-    "batchnorm by label": ("quick", DCGAN | LABELLED),
+    "batchnorm by label": (
+        "quick",
+        DCGAN | LABELLED | {"discriminator.network": "dcgan-discriminator", "discriminator.options": {"width": 8}},
+    ),
     "auxiliary classifier": (
         "quick", MLP | LABELLED | {"game.labels.discriminator": "auxiliary", "game.labels.generator": "concatenate"}
     ),

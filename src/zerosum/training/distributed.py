@@ -214,14 +214,15 @@ class Processes(World):
         for tensor, mean in zip(tensors, flat.split([tensor.numel() for tensor in tensors]), strict=True):
             tensor.copy_(mean.view(tensor.shape))
 
-    def first(self, words: str | None) -> str | None:
-        """What the first process that has any words says; on every one."""
-        speaker = torch.tensor([self.size if words is None else self.rank])
+    def first(self, words: str | None, after: int = 0) -> str | None:
+        """What the first process that has any words says; on every one. Who has a lower `after` comes first."""
+        silent = 2**62
+        speaker = torch.tensor([silent if words is None else after * self.size + self.rank])
         with self._exchange():
             dist.all_reduce(speaker, dist.ReduceOp.MIN)
-        rank = int(speaker.item())
-        if rank == self.size:
+        if int(speaker.item()) == silent:
             return None
+        rank = int(speaker.item()) % self.size
         key = f"words/{rank}"
         if rank == self.rank:
             with self._exchange():

@@ -10,7 +10,7 @@ from zerosum.games.randomness import number_of
 from zerosum.training.checkpoint import State
 from zerosum.training.compiled import Compiled
 from zerosum.training.feed import Feed
-from zerosum.training.guard import Guard, explain
+from zerosum.training.guard import GRADIENT, Guard, explain
 from zerosum.training.optim import norm_of
 from zerosum.training.plan import Plan
 from zerosum.training.records import Records
@@ -99,7 +99,7 @@ class Engine:
             seed_torch(feed.randomness, turn, draw.start)
             with self.world.sharing(), self.plan.autocasting():
                 found = explain(self.state.game, turn, self._players[turn], batch, draw)
-            found = self.world.first(found)
+            found = self.world.first(found, after=int(found is not None and found.startswith(GRADIENT)))
             if found is not None:
                 why = found
                 break

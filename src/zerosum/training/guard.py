@@ -12,6 +12,8 @@ from torch import Tensor
 from zerosum.games import Batch, Draw, Game
 from zerosum.training.optim import Player
 
+GRADIENT = "the gradient of the"  # how words begin that tell no more than that
+
 
 class Guard:
     """Watches the loss and the gradients of each turn; with `members`, those of so many games that play together."""
@@ -56,5 +58,5 @@ def explain(game: Game, turn: str, players: list[Player], batch: Batch, draw: Dr
     for player in players:
         for name, parameter in player.parameters.items():
             if parameter.grad is not None and not bool(torch.isfinite(parameter.grad).all()):
-                return f"the gradient of the {player.name}'s {name!r} is not finite"
+                return f"{GRADIENT} {player.name}'s {name!r} is not finite"
     return None

@@ -51,8 +51,8 @@ class World:
     def average(self, tensors: Sequence[Tensor]) -> None:
         """Put the mean over processes in place of each, in one exchange."""
 
-    def first(self, words: str | None) -> str | None:
-        """What the first process that has any words says; on every one."""
+    def first(self, words: str | None, after: int = 0) -> str | None:
+        """What the first process that has any words says; on every one. Who has a lower `after` comes first."""
         return words
 
     def share(self, state: State) -> None:
