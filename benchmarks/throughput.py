@@ -64,7 +64,8 @@ from zerosum.sizes import SIZES
 from zerosum.training.display import PlainDisplay
 from zerosum.training.engine import Engine
 from zerosum.training.feed import Feed
-from zerosum.training.loop import Interrupts, play_on
+from zerosum.training.interrupts import Interrupts
+from zerosum.training.loop import play_on
 from zerosum.training.memory import keep_buffers, return_buffers
 from zerosum.training.run_folder import RunFolder
 

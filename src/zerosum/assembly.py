@@ -20,7 +20,7 @@ from zerosum.games.semi_supervised import BASELINE
 from zerosum.networks import is_convolutional
 from zerosum.penalties import lazy_adam, mixing_warning
 from zerosum.players import About, blueprints, remedies_of, translator_plans
-from zerosum.refusals import lazy_every
+from zerosum.refusals import lazy_every, refuse_sharing
 from zerosum.training.checkpoint import State
 from zerosum.training.ema import Ema
 from zerosum.training.optim import Adam, Player, RmsProp
@@ -77,6 +77,18 @@ def resolve(
         training.ema = 10_000
         lines.append("ema: a half-life of 10,000 images")
     return lines
+
+
+def share_out(config: RunConfig, processes: int) -> list[str]:
+    """Settle what depends on several processes; what it means for them, in a line. Raises `UsageError`."""
+    if processes == 1:
+        return []
+    refuse_sharing(config, processes)
+    training = config.training
+    if training.compile == "auto":
+        training.compile = False
+    each = (training.micro_batch or training.batch) // processes
+    return [f"processes: {processes}, each with {each} images of {training.micro_batch or training.batch} at a time"]
 
 
 def words_of(sources: Sources, config: RunConfig) -> str:

@@ -22,7 +22,8 @@ from zerosum.training.checkpoint import existing
 from zerosum.training.chorus import Chorus
 from zerosum.training.display import Several, Silent
 from zerosum.training.feed import Feed
-from zerosum.training.loop import Interrupts, play_on
+from zerosum.training.interrupts import Interrupts
+from zerosum.training.loop import play_on
 from zerosum.training.run_folder import RunFolder
 from zerosum.training.stacked import IllError, Stacked
 

@@ -1,7 +1,7 @@
 """The command line: each verb parses, calls one library function, prints.
 
 Nothing heavy is imported before a verb needs it. Exit codes: 0 done, 2 the command or config, 3 the data, 4 the
-training diverged, 5 the run folder, 130 or 143 stopped by a signal after saving.
+training diverged, 5 the run folder, 6 another process of the training, 130 or 143 stopped by a signal after saving.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise UsageError(f"Unknown argument {rest[0]!r}; 'zerosum {options.verb} --help' lists what there is.")
         return VERBS[options.verb](options, rest)
     except ZerosumError as error:
-        print(f"zerosum: {error}", file=sys.stderr)
+        if not error.quiet:
+            print(f"zerosum: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print("zerosum: stopped.", file=sys.stderr)

@@ -172,6 +172,7 @@ class TrainingConfig(Section):
     device: str = Field("auto", description="cpu, cuda, cuda:1, mps")
     precision: Literal["auto", "bf16", "float32"] = Field("auto", description="of convolutions and products")
     compile: bool | Auto = Field("auto", description="compile the turns of a small game; auto: where it pays")
+    sync_batch_norm: bool = Field(True, description="of several processes: BatchNorm's statistics are of all samples")
     threads: Annotated[int, Field(ge=1)] | Auto = Field("auto", description="CPU threads")
     ema: CountOrAuto = Field(0, description="half-life of the generator's average, in images; 0: none")
     ema_ramp: float = Field(0.1, gt=0, description="the half-life is at most this share of the images shown")

@@ -17,7 +17,7 @@ from zerosum.material import Material, refuse_other_data
 from zerosum.report import write_report
 from zerosum.run import Run, make_training, play, prepare, settle, write_facts
 from zerosum.training.display import Display, Several
-from zerosum.training.loop import Interrupts
+from zerosum.training.interrupts import Interrupts
 from zerosum.training.run_folder import EnsembleFolder, RunFolder
 
 SEEDS = 2**63

@@ -12,6 +12,7 @@ class ZerosumError(Exception):
     """The root of every error that is the user's to mend; its text is meant for them."""
 
     exit_code: ClassVar[int] = 2
+    quiet = False  # whether another process has told it to the user already
 
 
 class UsageError(ZerosumError):
@@ -38,6 +39,12 @@ class RunError(ZerosumError):
     """The run folder is locked, corrupt, incomplete, or the disk is full (exit 5)."""
 
     exit_code = 5
+
+
+class WorldError(ZerosumError):
+    """Another of the processes that train a run together has ended, or cannot be reached (exit 6, or as it did)."""
+
+    exit_code = 6
 
 
 def nearest(name: str, known: list[str] | tuple[str, ...]) -> str:

@@ -25,6 +25,7 @@ from torch.nn.functional import relu, softplus
 from torch.nn.utils import parametrize
 
 from zerosum.errors import UsageError, nearest
+from zerosum.together import averaged, gathered
 
 
 @dataclass(frozen=True)
@@ -186,7 +187,7 @@ def pairing_generator_loss(fake: Tensor, real: Tensor) -> Tensor:
 def average_discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
     """The discriminator's relativistic average loss: real above the average fake, fakes below the average real."""
     real, fake = _checked(real, fake, paired=False)
-    return softplus(fake.mean() - real).mean() + softplus(fake - real.mean()).mean()
+    return softplus(averaged(fake.mean()) - real).mean() + softplus(fake - averaged(real.mean())).mean()
 
 
 # −mean log σ(f − mean r) − mean log(1 − σ(r − mean f)) = mean softplus(mean r − f) + mean softplus(r − mean f)
@@ -208,7 +209,7 @@ def absolute_probability(logits: Tensor, others: Tensor) -> Tensor:
 def relative_probability(logits: Tensor, others: Tensor) -> Tensor:
     """The probability that a sample is more real than the average one of the other side."""
     logits, others = _checked(logits, others, paired=False)
-    return torch.sigmoid(logits - others.mean())
+    return torch.sigmoid(logits - averaged(others.mean()))
 
 
 # (score − a) / (b − a), held in [0, 1]
@@ -228,7 +229,7 @@ def rank_probability(logits: Tensor, others: Tensor) -> Tensor:
     A Wasserstein critic's score has neither a zero nor a unit; only its order means something. No gradient.
     """
     logits, others = _checked(logits.detach(), others.detach(), paired=False)
-    ordered = others.flatten().sort().values
+    ordered = gathered(others).flatten().sort().values
     values = logits.contiguous()
     below = torch.searchsorted(ordered, values) + torch.searchsorted(ordered, values, right=True)
     return below.to(logits.dtype) / (2 * len(ordered))

@@ -59,8 +59,8 @@ class Material:
     alone: tuple[str, ...] = ()
 
 
-def open_material(config: RunConfig, folder: HeldFolder, display: Display) -> Material:
-    """Open the data and choose the device; what could not be read is listed in the folder.
+def open_material(config: RunConfig, folder: HeldFolder | None, display: Display) -> Material:
+    """Open the data and choose the device; what could not be read is listed in the folder, if there is one.
 
     Raises `UsageError` for settings that make no sense together, before anything is read.
     """
@@ -68,13 +68,14 @@ def open_material(config: RunConfig, folder: HeldFolder, display: Display) -> Ma
     device = choose_device(config.training.device)
     reading = config.data.reading() | {
         "largest": 64 if device.type == "cpu" else 256,
-        "rejects_to": folder.path / "rejected.txt",
+        "rejects_to": None if folder is None else folder.path / "rejected.txt",
         "progress": display.loading,
     }
     opened = open_pictures if config.game.kind in TRANSLATIONS else open_samples
     material = opened(config.data, reading, device, display)
-    refuse_other_data(folder.path, material.digest)
-    tell_alone(folder.path / "alone.txt", material.alone, display)
+    if folder is not None:
+        refuse_other_data(folder.path, material.digest)
+        tell_alone(folder.path / "alone.txt", material.alone, display)
     return material
 
 

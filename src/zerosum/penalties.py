@@ -33,6 +33,7 @@ from torch.nn.functional import relu
 from torch.nn.utils import parametrizations, parametrize
 
 from zerosum.errors import UsageError
+from zerosum.together import averaged
 
 Function = Callable[[Tensor], Tensor]  # a network, or a function of one batch
 
@@ -175,7 +176,7 @@ def lecam(real: Tensor, fake: Tensor, real_anchor: Tensor, fake_anchor: Tensor) 
 # a ← a + (1 − decay) (mean − a)
 def moving_average(average: Tensor, values: Tensor, *, decay: float = 0.99) -> Tensor:
     """The scalar `average` moved towards the mean of `values`: a new tensor, without gradient; LeCam's anchors."""
-    return torch.lerp(average.detach(), values.detach().mean().to(average.dtype), 1 - decay)
+    return torch.lerp(average.detach(), averaged(values.detach().mean()).to(average.dtype), 1 - decay)
 
 
 # mean (‖Jᵀy‖ − a)², Jᵀy = ∇_w (G(w)·y), y ~ N(0, I); a: the moving average of ‖Jᵀy‖

@@ -308,3 +308,30 @@ def lazy_every(config: RunConfig, player: str) -> set[int]:
         return set()
     asked = config.game.penalties.items()
     return {each.every for name, each in asked if each.every > 1 and term_of(name).player == player}
+
+
+def refuse_sharing(config: RunConfig, processes: int) -> None:
+    """Raise `UsageError` for what several processes cannot do together, or cannot share evenly."""
+    training, game = config.training, config.game
+    if training.ensemble > 1:
+        raise UsageError(
+            "training.ensemble: members of an ensemble do not need each other; train each as a run of its own, with "
+            "--seed and --out, or the ensemble in one process."
+        )
+    if training.compile is True:
+        raise UsageError(
+            "training.compile: turns are compiled for one process only: leave it out of a new run, and go on in one "
+            "process with a run that began so."
+        )
+    key, at_once = ("micro_batch", training.micro_batch) if training.micro_batch else ("batch", training.batch)
+    parts = {
+        "": processes,
+        f" in packs of {game.remedies.pack}": processes * game.remedies.pack,
+        ", of which path_length takes a half": processes * 2 * ("path_length" in game.penalties),
+    }
+    for why, divisor in parts.items():
+        if divisor and at_once % divisor:
+            raise UsageError(
+                f"training.{key} {at_once} cannot be shared evenly by {processes} processes{why}: give a multiple of "
+                f"{divisor}, or another number of processes."
+            )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from zerosum.assembly import make_plan, make_state, model_config, resolve
+from zerosum.assembly import make_plan, make_state, model_config, resolve, share_out
 from zerosum.comparison import make_judging
 from zerosum.config import CHANGEABLE, ENDS, RunConfig
 from zerosum.config_game import TRANSLATIONS
@@ -24,7 +24,7 @@ from zerosum.games.randomness import number_of
 from zerosum.making import make_game
 from zerosum.material import Material
 from zerosum.model import Ensemble, Model, load
-from zerosum.networks import is_convolutional
+from zerosum.networks import is_convolutional, synchronise
 from zerosum.players import latents_of
 from zerosum.report import read_figure, read_newest, write_report
 from zerosum.settings import differences, validate
@@ -36,12 +36,14 @@ from zerosum.training.engine import Engine
 from zerosum.training.exhibits import Exhibits, Showing
 from zerosum.training.feed import Feed
 from zerosum.training.halt import MOST, healthy_until
-from zerosum.training.loop import Interrupts, play_on
+from zerosum.training.interrupts import Interrupts
+from zerosum.training.loop import Led, play_on
 from zerosum.training.memory import keep_buffers
 from zerosum.training.plan import Plan
 from zerosum.training.reporter import Reporter
 from zerosum.training.run_folder import HeldFolder, RunFolder
 from zerosum.training.translations import Translations, judged_of
+from zerosum.training.world import ALONE, World
 from zerosum.translator import Translator
 from zerosum.version import VERSION
 
@@ -84,6 +86,7 @@ class Training:
     plan: Plan
     feeds: Callable[[int], Feed]  # by how often the run went back
     reporter: Reporter
+    world: World = ALONE
 
     @property
     def feed(self) -> Feed:
@@ -97,15 +100,20 @@ class Training:
         return ended or self.reporter.out_of_patience is not None
 
 
-def train_run(folder: RunFolder, config: RunConfig, material: Material, display: Display) -> Run:
-    """Train the run of a folder that is held, to its end or an interrupt, and write its report."""
-    game, reasons = prepare(config, material)
+def train_run(folder: RunFolder, config: RunConfig, material: Material, display: Display, world: World = ALONE) -> Run:
+    """Train the run of a folder that is held, to its end or an interrupt, and write its report.
+
+    Of several processes this one leads; what the others do meanwhile is `follow.follow`.
+    """
+    game, reasons = prepare(config, material, world)
     for line in reasons:
         display.note(line)
-    training = make_training(folder, config, material, game, display)
-    if training.done:
+    world.lead(lambda: config.model_dump(mode="json"))
+    training = make_training(folder, config, material, game, display, world)
+    world.share(training.state)
+    if world.lead(lambda: training.done):
         return _already_done(training, display)
-    with Interrupts() as interrupts:
+    with world.interrupts() as interrupts:
         run = play(training, interrupts)
     if run.signal is not None:
         display.note(
@@ -173,13 +181,17 @@ def _refuse_fewer(folder: HeldFolder, saved: int, asked: int) -> None:
         )
 
 
-def prepare(config: RunConfig, material: Material) -> tuple[Game, list[str]]:
+def prepare(config: RunConfig, material: Material, world: World = ALONE) -> tuple[Game, list[str]]:
     """The game as its seed makes it, on its device, and why each `auto` of `config`, now replaced, is what it is."""
+    lines = share_out(config, world.size)
     store, device = material.store, material.device
+    world.check_device(device)
     torch.manual_seed(number_of(config.training.seed, "weights"))
     source = () if material.sources is None else material.sources.shape(store.shape)
     game = make_game(config, store.shape, len(store.classes), source)
-    reasons = resolve(config, store, game, device, material.sources)
+    reasons = lines + resolve(config, store, game, device, material.sources)
+    if world.size > 1 and config.training.sync_batch_norm:
+        synchronise(game)
     torch.set_num_threads(int(config.training.threads))
     if device.type == "cpu":
         keep_buffers()
@@ -189,9 +201,10 @@ def prepare(config: RunConfig, material: Material) -> tuple[Game, list[str]]:
     return game, reasons
 
 
-def make_training(folder: RunFolder, config: RunConfig, material: Material, game: Game, display: Display) -> Training:
+def make_training(
+    folder: RunFolder, config: RunConfig, material: Material, game: Game, display: Display, world: World = ALONE
+) -> Training:
     """Restore the folder's newest checkpoint, if there is one, and write down what the run is made of."""
-    store, device = material.store, material.device
     fresh = not folder.config.exists()
     state = make_state(config, game)
     recover_folders(folder.path)
@@ -200,18 +213,29 @@ def make_training(folder: RunFolder, config: RunConfig, material: Material, game
     elif not fresh:
         display.note(f"{folder.path} has no checkpoint yet: beginning anew.")
     history = folder.rewind(state.images)
-    plan = make_plan(config, store, device)
-    seed = config.training.seed
-
-    def feed(branch: int) -> Feed:
-        randomness = Randomness(number_of(seed, "branch", branch) if branch else seed, device)
-        return Feed(store, randomness, flip=config.data.flip, labelled=material.labelled, sources=material.sources)
-
+    plan = make_plan(config, material.store, material.device)
     reporter = make_reporter(folder, config, material, game, history, display, plan)
     if reporter.judging is not None:
         reporter.judging.check(reporter.model(state))
     write_facts(folder, config, material, game)
-    return Training(folder, state, plan, feed, reporter)
+    return Training(folder, state, plan, feeds_of(config, material), reporter, world)
+
+
+def feeds_of(config: RunConfig, material: Material) -> Callable[[int], Feed]:
+    """The data in the order of training, by how often the run went back."""
+    seed = config.training.seed
+
+    def feed(branch: int) -> Feed:
+        randomness = Randomness(number_of(seed, "branch", branch) if branch else seed, material.device)
+        return Feed(
+            material.store,
+            randomness,
+            flip=config.data.flip,
+            labelled=material.labelled,
+            sources=material.sources,
+        )
+
+    return feed
 
 
 def make_reporter(
@@ -253,9 +277,10 @@ def make_exhibits(folder: RunFolder, config: RunConfig, material: Material, game
 def play(training: Training, interrupts: Interrupts) -> Run:
     """Play on to the end or an interrupt. What stops it is written into status.json, and errors go on from here."""
     folder, state, plan, reporter = training.folder, training.state, training.plan, training.reporter
-    reporter.begin(state)
+    world, watcher = training.world, Led(reporter, training.world)
+    world.lead(lambda: reporter.begin(state))
     try:
-        halt = play_on(Engine(state, plan), training.feed, plan, reporter, interrupts)
+        halt = play_on(Engine(state, plan, world), training.feed, plan, watcher, interrupts)
         while halt is not None and halt.kind == "back":
             go_back(training, halt.reason)
             if training.done:
@@ -263,7 +288,8 @@ def play(training: Training, interrupts: Interrupts) -> Run:
                     f"At the end of its time a {halt.reason}. The run is back at image {state.images:,}, healthy: to "
                     "go on from there, give a later end, --minutes."
                 )
-            halt = play_on(Engine(state, plan), training.feed, plan, reporter, interrupts)
+            world.share(state)
+            halt = play_on(Engine(state, plan, world), training.feed, plan, watcher, interrupts)
         if halt is not None and halt.kind == "fail":
             raise CollapsedError(halt.reason)
     except ZerosumError as error:

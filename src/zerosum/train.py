@@ -5,16 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from zerosum.assembly import share_out
 from zerosum.config import RunConfig
 from zerosum.ensemble import train_ensemble
 from zerosum.errors import ZerosumError
+from zerosum.follow import follow
 from zerosum.material import Material, open_material
 from zerosum.notebook import make_display
 from zerosum.order import Order
 from zerosum.run import Run, settle, train_run
 from zerosum.settings import AUTO
 from zerosum.training.display import Display
+from zerosum.training.distributed import join
 from zerosum.training.run_folder import EnsembleFolder, HeldFolder, RunFolder
+from zerosum.training.world import World
 
 __all__ = ["Run", "train"]
 
@@ -57,9 +61,21 @@ def train(
         "training.ensemble": ensemble,
         "training.device": device,
     }
+    with join() as world:
+        if not world.leads:
+            return follow(world)
+        run = _lead(Order(recipe, source, _overrides(given, settings)), out, display, world)
+        world.lead(lambda: [str(run.path), run.images, run.signal, run.seconds])
+        return run
+
+
+def _overrides(given: dict[str, Any], settings: dict[str, Any] | None) -> dict[str, Any]:
     said = {key: value for key, value in given.items() if value is not None} | (settings or {})
-    overrides = {key.replace("-", "_"): value for key, value in said.items()}
-    order = Order(recipe, source, overrides)
+    return {key.replace("-", "_"): value for key, value in said.items()}
+
+
+def _lead(order: Order, out: str | Path | None, display: Display | None, world: World) -> Run:
+    """Train in this process, the only one or the first of several."""
     asked = order.before()
     path = Path(out) if out is not None else _default_path(order, asked)
     several = asked.training.ensemble > 1 or (path / "members").is_dir()
@@ -68,10 +84,10 @@ def train(
     try:
         with EnsembleFolder(path) if several else RunFolder(path) as folder:
             try:
-                config, material = _begin(folder, order, display)
+                config, material = _begin(folder, order, display, world)
                 if isinstance(folder, EnsembleFolder):
                     return train_ensemble(folder, config, material, display)
-                return train_run(folder, config, material, display)
+                return train_run(folder, config, material, display, world)
             except ZerosumError:
                 if not folder.config.exists():
                     folder.abandon()
@@ -80,12 +96,17 @@ def train(
         display.end()
 
 
-def _begin(folder: HeldFolder, order: Order, display: Display) -> tuple[RunConfig, Material]:
+def _begin(folder: HeldFolder, order: Order, display: Display, world: World) -> tuple[RunConfig, Material]:
     """The configuration of the folder's run, with what it left open chosen and the reasons told; and its data."""
     if folder.config.exists():
         config = settle(folder, order.again(folder.config))
-        return config, open_material(config, folder, display)
-    material = open_material(order.before(), folder, display)
+        share_out(config, world.size)
+        material = open_material(config, folder, display)
+        world.lead(lambda: config.model_dump(mode="json"))
+        return config, material
+    share_out(before := order.before(), world.size)
+    material = open_material(before, folder, display)
+    world.lead(lambda: before.model_dump(mode="json"))
     config, lines = order.after(material)
     for line in lines:
         display.note(line)

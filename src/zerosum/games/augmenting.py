@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from zerosum.augment import Adaptive, Augmentation, Ramp
 from zerosum.games.randomness import Draw
+from zerosum.together import gathered
 
 
 class Augmenting(nn.Module):
@@ -32,11 +33,11 @@ class Augmenting(nn.Module):
 
         In float32 also under autocast: a place of 16 bits is pixels off.
         """
-        chance = draw.shares(f"augment {side}", self.how.numbers)[: len(samples)]
+        chance = draw.shares(f"augment {side}", self.how.numbers, len(samples))
         with torch.autocast(samples.device.type, enabled=False):
             return self.how.apply(samples.float(), chance, self.strength.at(draw.progress))
 
     def observe(self, real_logits: Tensor, fake_logits: Tensor) -> None:
         """What the discriminator said in its turn, of images as it saw them."""
         if isinstance(self.strength, Adaptive):
-            self.strength.observe(real_logits.detach(), fake_logits.detach())
+            self.strength.observe(gathered(real_logits.detach()), gathered(fake_logits.detach()))

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from zerosum.errors import UsageError, nearest
+from zerosum.together import drawn
 
 BLACK, WHITE = -1.0, 1.0
 KINDS = ("gaussian", "masking", "salt-and-pepper")
@@ -48,11 +49,13 @@ class Corruption:
         `generator`: PyTorch's own where None.
         """
         if self.kind == "gaussian":
-            noise = torch.randn(images.shape, generator=generator, device=images.device)
+            noise = drawn(
+                lambda n: torch.randn((n, *images.shape[1:]), generator=generator, device=images.device), len(images)
+            )
             noisy = images + self.strength * noise
             return noisy.clamp(BLACK, WHITE) if images.dim() == 4 else noisy
-        pixels = (len(images), 1, *images.shape[2:]) if images.dim() == 4 else images.shape
-        chance = torch.rand(pixels, generator=generator, device=images.device)
+        pixels = (1, *images.shape[2:]) if images.dim() == 4 else images.shape[1:]
+        chance = drawn(lambda n: torch.rand((n, *pixels), generator=generator, device=images.device), len(images))
         if self.kind == "masking":
             return torch.where(chance < self.strength, BLACK if images.dim() == 4 else 0.0, images)
         pepper, salt = chance < self.strength / 2, chance >= 1 - self.strength / 2

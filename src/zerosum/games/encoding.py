@@ -17,6 +17,7 @@ from zerosum.games.reconstruction import Restoring, drawn_codes
 from zerosum.games.terms import Penalties, Penalty
 from zerosum.likelihoods import get_cost, normal_divergence
 from zerosum.losses import AdversarialLoss
+from zerosum.together import side_by_side
 
 
 class EncodingGame(Game):
@@ -103,7 +104,8 @@ class VaeGan(EncodingGame):
 
     def _fakes(self, codes: Tensor, draw: Draw) -> Tensor:
         """Samples of codes, then of drawn latents: in one pass, so that BatchNorm sees them together."""
-        made: Tensor = self.generator(torch.cat((codes, self._drawn(draw))))
+        with side_by_side(2):
+            made: Tensor = self.generator(torch.cat((codes, self._drawn(draw))))
         return made
 
     def _likeness(self, wanted: Tensor, made: Tensor) -> tuple[Tensor, Tensor]:
@@ -144,8 +146,9 @@ class BiGan(EncodingGame):
         if self.judge.mixes:
             real_logits, fake_logits = (frozen(self.discriminator, side).float() for side in (real, fake))
         else:
-            real_logits, fake_logits = frozen(self.discriminator, torch.cat((real, fake))).float().chunk(2)
-        chance = (draw.shares("flips", 2)[: len(real)],) if self.loss.flips else ()
+            with side_by_side(2):
+                real_logits, fake_logits = frozen(self.discriminator, torch.cat((real, fake))).float().chunk(2)
+        chance = (draw.shares("flips", 2, len(real)),) if self.loss.flips else ()
         loss = self.loss.discriminator_loss(fake_logits, real_logits, *chance)
         after = self.loss.probability(fake_logits.detach(), real_logits.detach()).mean()
         return Loss(loss, {"generator": loss.detach()}, outputs={"D(G(z)) after": after})

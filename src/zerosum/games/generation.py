@@ -32,6 +32,7 @@ from zerosum.games.remedies import Remedies, Replay, in_packs
 from zerosum.games.terms import Penalties, Penalty, Seen, with_penalties
 from zerosum.losses import AdversarialLoss
 from zerosum.networks import feature_count, mixes_samples
+from zerosum.together import averaged, drawn_like, side_by_side
 
 APART = " penalties"  # the end of the name of a turn on lazy penalties alone
 
@@ -197,7 +198,7 @@ class Generation(Game):
         if self.augmenting is not None:
             samples = self.augmenting.shown(samples, draw, side)
         if self.remedies.noise is not None:
-            samples = samples + self.remedies.noise.at(draw.progress) * torch.randn_like(samples)
+            samples = samples + self.remedies.noise.at(draw.progress) * drawn_like(torch.randn_like, samples)
         return in_packs(samples, self.remedies.pack)
 
     def _observe(self, real_logits: Tensor, fake_logits: Tensor) -> None:
@@ -213,7 +214,8 @@ class Generation(Game):
             fake_logits, fake_features = self._features(fake, labels)
             real_logits, real_features = self._features(real, labels)
             return real_logits, fake_logits, real_features, fake_features
-        logits, features = self._features(torch.cat((real, fake)), labels)
+        with side_by_side(2):
+            logits, features = self._features(torch.cat((real, fake)), labels)
         return logits[: len(real)], logits[len(real) :], features[: len(real)], features[len(real) :]
 
     def _features(self, samples: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -249,7 +251,7 @@ class Generation(Game):
         return float(draw.batch) if self.reduction == "sum" else 1.0
 
     def _adversarial(self, real_logits: Tensor, fake_logits: Tensor, draw: Draw) -> Tensor:
-        chance = (draw.shares("flips", 2)[: len(real_logits)],) if self.loss.flips else ()
+        chance = (draw.shares("flips", 2, len(real_logits)),) if self.loss.flips else ()
         return self.loss.discriminator_loss(real_logits, fake_logits, *chance)
 
     def _discriminator_loss(self, batch: Batch, fake: Tensor, draw: Draw) -> Loss:
@@ -278,7 +280,7 @@ class Generation(Game):
         total = adversarial
         parts: dict[str, Tensor] = {}
         if self.remedies.feature_matching:
-            matching = (features.float().mean(0) - real_features.float().mean(0)).square().sum()
+            matching = averaged(features.float().mean(0) - real_features.float().mean(0)).square().sum()
             parts["feature_matching"] = matching.detach()
             total = self.remedies.feature_matching * matching + (0 if self.remedies.matching_alone else adversarial)
         if self.information is not None:

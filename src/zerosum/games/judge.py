@@ -12,6 +12,7 @@ from zerosum.games.randomness import Draw
 from zerosum.games.terms import Penalties, Seen, with_penalties
 from zerosum.losses import AdversarialLoss
 from zerosum.networks import mixes_samples
+from zerosum.together import side_by_side
 
 
 class Judge:
@@ -34,7 +35,8 @@ class Judge:
         """Logits in float32 of each of some batches of one size, in one pass unless a layer would mix them."""
         if self.mixes:
             return tuple(self.discriminator(side).float() for side in sides)
-        return self.discriminator(torch.cat(sides)).float().chunk(len(sides))  # type: ignore[no-any-return]
+        with side_by_side(len(sides)):
+            return self.discriminator(torch.cat(sides)).float().chunk(len(sides))  # type: ignore[no-any-return]
 
     def learn(self, real: Tensor, fakes: Sequence[Tensor], draw: Draw) -> Loss:
         """The discriminator's side on `real` against each of `fakes`, their mean; penalties on the last of them.
@@ -43,7 +45,7 @@ class Judge:
         """
         real, fakes = real.detach(), [fake.detach() for fake in fakes]
         real_logits, *against = self.logits(real, *fakes)
-        chance = (draw.shares("flips", 2)[: len(real)],) if self.loss.flips else ()
+        chance = (draw.shares("flips", 2, len(real)),) if self.loss.flips else ()
         losses = [self.loss.discriminator_loss(real_logits, logits, *chance) for logits in against]
         loss, fake, fake_logits = torch.stack(losses).mean(), fakes[-1], against[-1]
         seen = Seen(real, fake, real_logits, fake_logits)

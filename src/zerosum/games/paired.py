@@ -77,7 +77,7 @@ class Paired(Game):
         if turn == "generator" or self.judge is None:
             return self._generator_turn(batch, draw)
         fake = self.generator(given_of(batch))
-        if draw.count == draw.batch:  # of micro-batches no more than one graph is held at a time
+        if draw.at_once == draw.batch:  # of micro-batches no more than one graph is held at a time
             self._fakes = (draw.first, fake)
         return self.judge.learn(self._seen(batch, batch.images), (self._seen(batch, fake),), draw)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 
 import numpy as np
@@ -184,7 +184,8 @@ def uniform(columns: int) -> Maker:
 class Draw:
     """Where a turn stands: at real images `first` to `first + count` of a batch of `batch`, turn number `turn`.
 
-    `progress`: the share of the run that is done, in [0, 1], for what fades.
+    `progress`: the share of the run that is done, in [0, 1], for what fades. `rank`: which of `ranks` processes, that
+    hold as many images each, this is.
     """
 
     randomness: Randomness
@@ -193,11 +194,23 @@ class Draw:
     batch: int
     turn: int
     progress: float = 0.0
+    rank: int = field(default=0, kw_only=True)
+    ranks: int = field(default=1, kw_only=True)
+
+    @property
+    def start(self) -> int:
+        """The first image of all that the processes play with at once."""
+        return self.first - self.rank * self.count
+
+    @property
+    def at_once(self) -> int:
+        """How many these are."""
+        return self.ranks * self.count
 
     def latents(self, latents: Latents, stream: str = "latent") -> Tensor:
         """This turn's latents, (count, length)."""
         return latents.rows(self.randomness, stream, self.first, self.count)
 
-    def shares(self, stream: str, columns: int) -> Tensor:
-        """(count, columns) numbers, uniform in [0, 1)."""
-        return self.randomness.rows(f"{stream}/{columns}", self.first, self.count, share(columns))
+    def shares(self, stream: str, columns: int, rows: int) -> Tensor:
+        """(rows, columns) numbers, uniform in [0, 1); `rows`: count, or fewer where several images make one."""
+        return self.randomness.rows(f"{stream}/{columns}", self.start + self.rank * rows, rows, share(columns))

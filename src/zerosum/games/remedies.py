@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from zerosum.errors import UsageError
 from zerosum.games.fading import Fading
 from zerosum.games.randomness import Draw
+from zerosum.together import gathered, own
 
 LARGEST = 2**30  # bytes of old fakes
 
@@ -82,8 +83,12 @@ class Replay(nn.Module):
 
     @torch.no_grad()
     def mix(self, fake: Tensor, draw: Draw) -> Tensor:
-        """`fake` (N, …), detached, with its first rows replaced by old ones; its last ones are remembered."""
-        turn = draw.first // draw.count
+        """`fake` (N, …), detached, with its first rows replaced by old ones; its last ones are remembered.
+
+        Of a batch on several processes, the first and last ones of all of it.
+        """
+        fake = gathered(fake)
+        turn = draw.start // draw.at_once
         before = self._put_in(turn, len(fake))
         wanted = self._put_in(turn + 1, len(fake)) - before
         filled = min(before, self.size)
@@ -97,7 +102,7 @@ class Replay(nn.Module):
             # from the other end of the order: what was just shown goes last
             places = order[filled - (wanted - free) :]
             self.samples[places] = new[free:]
-        return mixed
+        return own(mixed)
 
     def _put_in(self, turns: int, count: int) -> int:
         """How many fakes have been put in after so many turns of batches of `count`."""

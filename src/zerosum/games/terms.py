@@ -23,7 +23,8 @@ from zerosum.games.fading import Fading
 from zerosum.games.game import evaluating
 from zerosum.games.labels import told
 from zerosum.games.randomness import Draw
-from zerosum.networks import StyleGenerator
+from zerosum.networks import Given, StyleGenerator
+from zerosum.together import deviation, drawn_like, gathered, own
 
 
 @dataclass
@@ -146,7 +147,7 @@ def _r2_difference(discriminator: nn.Module, seen: Seen, draw: Draw, memory: Mem
 
 
 def _difference(discriminator: nn.Module, seen: Seen, samples: Tensor, logits: Tensor, sigma: float) -> Tensor:
-    noise = torch.randn_like(samples)
+    noise = drawn_like(torch.randn_like, samples)
     if seen.shared or torch.is_autocast_enabled(samples.device.type):
         return penalties.r1_difference(discriminator, samples, noise, sigma=sigma)
     return penalties.difference_penalty(logits, discriminator(samples + sigma * noise), sigma)
@@ -155,14 +156,14 @@ def _difference(discriminator: nn.Module, seen: Seen, samples: Tensor, logits: T
 def _gradient(
     discriminator: nn.Module, seen: Seen, draw: Draw, memory: Memory, *, one_sided: bool, inference: bool, exact: bool
 ) -> Tensor:
-    mix = draw.shares("mix", 1)[: len(seen.real), 0]
+    mix = draw.shares("mix", 1, len(seen.real))[:, 0]
     with evaluating(discriminator) if inference else nullcontext():
         return penalties.gradient_penalty(discriminator, seen.real, seen.fake, mix, one_sided=one_sided, exact=exact)
 
 
 def _dragan(discriminator: nn.Module, seen: Seen, draw: Draw, memory: Memory, *, spread: float) -> Tensor:
-    share = draw.shares("dragan", 1)[: len(seen.real)].view(-1, *[1] * (seen.real.dim() - 1))
-    noise = share * spread * seen.real.std() * torch.rand_like(seen.real)
+    share = draw.shares("dragan", 1, len(seen.real)).view(-1, *[1] * (seen.real.dim() - 1))
+    noise = share * spread * deviation(seen.real) * drawn_like(torch.rand_like, seen.real)
     return penalties.dragan(discriminator, seen.real, noise)
 
 
@@ -171,7 +172,7 @@ def _consistency(
 ) -> Tensor:
     both = torch.zeros((), device=seen.real.device)
     for name, samples in (("real", seen.real), ("fake", seen.fake)):
-        chance = draw.shares(f"consistency {name}", 3)[: len(samples)]
+        chance = draw.shares(f"consistency {name}", 3, len(samples))
         moved = flip_and_shift(samples, chance, pixels=pixels, flip=flip)
         both = both + penalties.consistency(discriminator, samples, moved)
     return both
@@ -188,9 +189,14 @@ def _lecam(discriminator: nn.Module, seen: Seen, draw: Draw, memory: Memory, *, 
 
 def _path_length(generator: nn.Module, seen: Seen, draw: Draw, memory: Memory, *, decay: float) -> Tensor:
     latents = seen.real.new_empty(0) if seen.latents is None else seen.latents
-    some = latents[: max(1, len(latents) // 2)]  # half a batch, as published
-    make, start, like = _paths(generator, some)
-    value, mean = penalties.path_length(make, start, torch.randn_like(like), memory["mean"].clone(), decay=decay)
+    whole = gathered(latents)
+    half = max(1, len(whole) // 2)  # of a batch, as published
+    if isinstance(generator, Given):
+        generator = Given(generator.network, own(gathered(generator.given)[:half]))
+    make, start, like = _paths(generator, own(whole[:half]))
+    value, mean = penalties.path_length(
+        make, start, drawn_like(torch.randn_like, like), memory["mean"].clone(), decay=decay
+    )
     memory["mean"].copy_(mean)
     return value
 

@@ -42,6 +42,7 @@ from zerosum.networks.layers import is_convolutional, mixes_samples
 from zerosum.networks.minibatch import MinibatchDeviation, MinibatchDiscrimination, add_minibatch
 from zerosum.networks.registry import Entry, build, entry, names, options, register
 from zerosum.networks.style import StyleGenerator
+from zerosum.networks.synced import SyncedNorm, synchronise
 from zerosum.networks.translator import ImageToImage
 
 __all__ = [
@@ -62,6 +63,7 @@ __all__ = [
     "NormedByLabel",
     "ProjectionDiscriminator",
     "StyleGenerator",
+    "SyncedNorm",
     "add_minibatch",
     "build",
     "build_encoder",
@@ -87,5 +89,6 @@ __all__ = [
     "srgan",
     "style",
     "stylegan2",
+    "synchronise",
     "unet",
 ]

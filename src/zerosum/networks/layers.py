@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from zerosum.errors import UsageError, nearest
+from zerosum.together import alone, drawn
 
 
 def check_shape(shape: Sequence[int]) -> tuple[int, ...]:
@@ -95,18 +96,29 @@ class Dropout(nn.Dropout):
 
     def forward(self, x: Tensor) -> Tensor:
         """Values of any shape; in training each is zero with probability p, or divided by 1 − p."""
-        if not self.training or x.device.type != "cpu" or torch.compiler.is_compiling():
+        if not self.training or torch.compiler.is_compiling():
             return super().forward(x)
+        if x.device.type != "cpu":
+            if alone():
+                return super().forward(x)
+            ones = drawn(lambda numbers: super(Dropout, self).forward(x.new_ones(numbers)), x.numel())
+            return x * _as_in_memory(ones, x)
         dropped = round(self.p * 2**16)
-        words = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
-        bits = words.view(torch.int16)[: x.numel()]
-        if x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last):
-            count, channels, height, width = x.shape
-            bits = bits.view(count, height, width, channels).permute(0, 3, 1, 2)  # in the order of memory
-        else:
-            bits = bits.view(x.shape)
-        kept = (bits >= dropped - 2**15).to(x.dtype)
+        kept = (_as_in_memory(drawn(_bits, x.numel()), x) >= dropped - 2**15).to(x.dtype)
         return x * kept.mul_(2**16 / (2**16 - dropped))
+
+
+def _bits(count: int) -> Tensor:
+    """So many random numbers of sixteen bits."""
+    return torch.empty(-(-count // 4), dtype=torch.int64).random_(-(2**63), None).view(torch.int16)[:count]
+
+
+def _as_in_memory(values: Tensor, like: Tensor) -> Tensor:
+    """As many values in a row as `like` has, in its shape, and in the order of its memory."""
+    if like.dim() == 4 and like.is_contiguous(memory_format=torch.channels_last):
+        count, channels, height, width = like.shape
+        return values.view(count, height, width, channels).permute(0, 3, 1, 2)
+    return values.view(like.shape)
 
 
 class ToRange(nn.Tanh):

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from zerosum.errors import UsageError, nearest
 from zerosum.networks.discriminator import Discriminator
 from zerosum.networks.layers import check_positive
+from zerosum.together import gathered, own
 
 
 # M_i = f(x_i)·T,   c_b(i, j) = exp(−‖M_ib − M_jb‖₁),   o_b(i) = Σ_{j ≠ i} c_b(i, j)
@@ -59,7 +60,7 @@ class MinibatchDiscrimination(nn.Module):
             precise = features.to(self.kernels.dtype)
             # Samples last: a sum over neighbours in memory takes twice as long as one over rows.
             projected = (self.kernels.flatten(1).T @ precise.T).view(*self.kernels.shape[1:], -1)  # (kernels, size, N)
-            distance = (projected[..., None] - projected[:, :, None]).abs().sum(1)  # (kernels, N, N)
+            distance = (projected[..., None] - gathered(projected, -1)[:, :, None]).abs().sum(1)  # (kernels, N, N)
             closeness = torch.exp(-distance).sum(2).T - 1  # but for j = i, where exp(0) = 1
         return torch.cat((precise, closeness), 1)
 
@@ -90,13 +91,14 @@ class MinibatchDeviation(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Features (N, K) to (N, K + 1)."""
-        count = len(features)
+        whole = gathered(features)
+        count = len(whole)
         size = max(size for size in range(1, self.group + 1) if count % size == 0)
         with torch.autocast(features.device.type, enabled=False):
-            precise = features.float() if features.dtype in (torch.float16, torch.bfloat16) else features
-            groups = precise.reshape(size, count // size, -1)
+            precise, whole = (x.float() if x.dtype in (torch.float16, torch.bfloat16) else x for x in (features, whole))
+            groups = whole.reshape(size, count // size, -1)
             deviation = (groups.var(0, correction=0) + 1e-8).sqrt().mean(1)  # (count / size,)
-        return torch.cat((precise, deviation.repeat(size)[:, None]), 1)
+        return torch.cat((precise, own(deviation.repeat(size))[:, None]), 1)
 
 
 LAYERS: dict[str, type[MinibatchDiscrimination] | type[MinibatchDeviation]] = {

@@ -29,6 +29,7 @@ from zerosum.errors import UsageError
 from zerosum.networks.layers import ToRange, check_choice, check_images, check_positive, check_shape
 from zerosum.networks.mapping import SLOPE, MappingNetwork, he_normal_
 from zerosum.networks.registry import register
+from zerosum.together import drawn, gathered, own
 
 MAPPING = [512, 512, 1024, 1024]  # units of the mapping network before its last layer
 EPSILON = 1e-5  # added to a variance, as Huang & Belongie's code has it; StyleGAN's 1e-8 is lost in 16 bits
@@ -85,10 +86,15 @@ class StyledLayer(nn.Module):
         made = self.layer(x)
         noise = self.noise
         if self.training:
-            noise = torch.randn(len(made), *noise.shape[1:], dtype=noise.dtype, device=noise.device)
+            noise = noise_like(noise, len(made))
         scale, shift = self.affine(style).chunk(2, 1)
         noisy = torch.addcmul(made, self.strength, noise)
         return adaptive_instance_norm(leaky_relu(noisy, SLOPE), scale, shift)
+
+
+def noise_like(noise: Tensor, rows: int) -> Tensor:
+    """N(0, 1) numbers, `rows` times the shape of `noise` (1, …), from torch's default generator."""
+    return drawn(lambda n: torch.randn(n, *noise.shape[1:], dtype=noise.dtype, device=noise.device), rows)
 
 
 class StyleGenerator(nn.Module):
@@ -157,10 +163,10 @@ class StyleGenerator(nn.Module):
         al. 2019, section 3.1).
         """
         count, layers = len(styles), len(self.layers)
-        chance, place = torch.rand(2, count, 1, device=styles.device).unbind(0)
+        chance, place = drawn(lambda rows: torch.rand(2, rows, 1, device=styles.device), count, 1).unbind(0)
         crossover = torch.where(chance < self.mixing, 1 + (place * (layers - 1)).floor(), layers)  # (N, 1)
         others = torch.arange(layers, device=styles.device) >= crossover  # (N, layers)
-        return torch.where(others[:, :, None], styles.roll(1, 0)[:, None], styles[:, None])
+        return torch.where(others[:, :, None], own(gathered(styles).roll(1, 0))[:, None], styles[:, None])
 
 
 @register("style-mlp-generator", role="generator", of="both")

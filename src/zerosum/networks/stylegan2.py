@@ -46,7 +46,7 @@ from zerosum.networks.mapping import SLOPE
 from zerosum.networks.minibatch import MinibatchDeviation
 from zerosum.networks.modulated import ModulatedConv
 from zerosum.networks.registry import register
-from zerosum.networks.style import StyleGenerator
+from zerosum.networks.style import StyleGenerator, noise_like
 
 
 def widths(height: int, width: int, channel_base: int, channel_max: int) -> list[int]:
@@ -93,7 +93,7 @@ class SynthesisLayer(nn.Module):
         made = self.convolution(x, self.affine(style))
         noise = self.noise
         if self.training:
-            noise = torch.randn(len(made), *noise.shape[1:], dtype=noise.dtype, device=noise.device)
+            noise = noise_like(noise, len(made))
         added = (self.bias * GAIN).to(made.dtype)[:, None, None]
         return F.leaky_relu(made + (noise * (self.strength * GAIN)).to(made.dtype) + added, SLOPE)
 

@@ -10,18 +10,22 @@ from zerosum.games.randomness import number_of
 from zerosum.training.checkpoint import State
 from zerosum.training.compiled import Compiled
 from zerosum.training.feed import Feed
-from zerosum.training.guard import Guard, explain
+from zerosum.training.guard import GRADIENT, Guard, explain
 from zerosum.training.optim import norm_of
 from zerosum.training.plan import Plan
 from zerosum.training.records import Records
+from zerosum.training.world import ALONE, World
 
 
 class Engine:
-    """Takes the turns of `state.game` by the numbers of a plan; `records` holds what they said."""
+    """Takes the turns of `state.game` by the numbers of a plan; `records` holds what they said.
 
-    def __init__(self, state: State, plan: Plan) -> None:
-        self.state, self.plan = state, plan
-        self.records = Records()
+    Of each (micro-)batch every process of a `world` takes its share, and all take the same steps.
+    """
+
+    def __init__(self, state: State, plan: Plan, world: World = ALONE) -> None:
+        self.state, self.plan, self.world = state, plan, world
+        self.records = Records(world)
         self._guard = Guard(plan.device)
         self._compiled = Compiled(state, self._guard) if plan.compiled else None
         self._images_a_step = plan.batch * sum(turn.repeat for turn in state.game.turns if turn.shows)
@@ -51,13 +55,13 @@ class Engine:
             state.ema.update(state.images, state.images - before, progress)
 
     def _batches(self, feed: Feed, progress: float) -> list[tuple[Batch, Draw]]:
-        first, whole, part = self.state.images, self.plan.batch, self.plan.micro_batch
+        first, whole, part, world = self.state.images, self.plan.batch, self.plan.micro_batch, self.world
+        share = part // world.size
+        starts = range(first + world.rank * share, first + whole, part)
+        place = {"rank": world.rank, "ranks": world.size}
         return [
-            (
-                feed.batch(first + offset, part),
-                Draw(feed.randomness, first + offset, part, whole, first // whole, progress),
-            )
-            for offset in range(0, whole, part)
+            (feed.batch(start, share), Draw(feed.randomness, start, share, whole, first // whole, progress, **place))
+            for start in starts
         ]
 
     def _take(self, turn: Turn, batches: list[tuple[Batch, Draw]]) -> None:
@@ -67,14 +71,16 @@ class Engine:
             player.forget_gradients()
         watched = torch.zeros((), device=self.plan.device)
         for batch, draw in batches:
-            seed_torch(draw.randomness, turn.name, draw.first)
-            with self.plan.autocasting():
-                loss = self.state.game.play(turn.name, batch, draw)
-            total = loss.total if len(batches) == 1 else loss.total / len(batches)
-            total.backward()
+            seed_torch(draw.randomness, turn.name, draw.start)
+            with self.world.sharing():
+                with self.plan.autocasting():
+                    loss = self.state.game.play(turn.name, batch, draw)
+                total = loss.total if len(batches) == 1 else loss.total / len(batches)
+                total.backward()
             watched += total.detach()
             self.records.add(turn.name, loss.scalars())
         gradients = [player.gradients() for player in players]
+        self.world.average([*(gradient for own in gradients for gradient in own), watched])
         norms = {f"gradients/{player.name}": norm_of(own) for player, own in zip(players, gradients, strict=True)}
         self.records.add(turn.name, norms)
         called_off = self._guard.called_off(sum(norms.values(), watched), turn.name, batches[0][1])
@@ -87,17 +93,18 @@ class Engine:
         if trouble is None:
             return
         turn, start = trouble
-        self.state.images = start.first
+        self.state.images = start.start
         why = "a gradient's norm is beyond float32's range"
         for batch, draw in self._batches(feed, start.progress):
-            seed_torch(feed.randomness, turn, draw.first)
-            with self.plan.autocasting():
+            seed_torch(feed.randomness, turn, draw.start)
+            with self.world.sharing(), self.plan.autocasting():
                 found = explain(self.state.game, turn, self._players[turn], batch, draw)
+            found = self.world.first(found, after=int(found is not None and found.startswith(GRADIENT)))
             if found is not None:
                 why = found
                 break
         raise DivergedError(
-            f"The game diverged at image {start.first:,}, in the {turn} turn: {why}. Nothing was updated with it, and "
+            f"The game diverged at image {start.start:,}, in the {turn} turn: {why}. Nothing was updated with it, and "
             f"the last checkpoint is from before. {self._remedy()}"
         )
 

@@ -12,6 +12,8 @@ from torch import Tensor
 from zerosum.games import Batch, Draw, Game
 from zerosum.training.optim import Player
 
+GRADIENT = "the gradient of the"  # how words begin that tell no more than that
+
 
 class Guard:
     """Watches the loss and the gradients of each turn; with `members`, those of so many games that play together."""
@@ -41,17 +43,20 @@ class Guard:
 
 
 def explain(game: Game, turn: str, players: list[Player], batch: Batch, draw: Draw) -> str | None:
-    """Play a turn again on one (micro-)batch, as the networks stand, and name what is not finite in it."""
+    """Play a turn again on one (micro-)batch, as the networks stand, and name what is not finite in it.
+
+    It is played back as well, whatever was found: other processes may have to.
+    """
     loss = game.play(turn, batch, draw)
+    for player in players:
+        player.forget_gradients()
+    loss.total.backward()
     for kind, values in (("loss", loss.losses), ("penalty", loss.parts)):
         for name, value in values.items():
             if not bool(torch.isfinite(value).all()):
                 return f"the {kind} {name!r} is {value.item()}"
     for player in players:
-        player.forget_gradients()
-    loss.total.backward()
-    for player in players:
         for name, parameter in player.parameters.items():
             if parameter.grad is not None and not bool(torch.isfinite(parameter.grad).all()):
-                return f"the gradient of the {player.name}'s {name!r} is not finite"
+                return f"{GRADIENT} {player.name}'s {name!r} is not finite"
     return None

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 import time
-from types import FrameType, TracebackType
-from typing import Protocol, Self
+from dataclasses import asdict
+from typing import Protocol
 
 from zerosum.training.checkpoint import State
 from zerosum.training.engine import Engine
 from zerosum.training.feed import Feed
 from zerosum.training.halt import Halt
+from zerosum.training.interrupts import Interrupts
 from zerosum.training.plan import Plan
+from zerosum.training.world import World
 
 FIRST_REPORT = 3.0  # seconds; by the clock, reports come closer at the beginning, when more happens
 REPORT_SHARE = 0.05  # of the whole run, or of the time trained so far, from one report to the next
@@ -35,29 +35,34 @@ class Watcher(Protocol):
         """When everything is to be saved."""
 
 
-class Interrupts:
-    """Within it, SIGINT and SIGTERM are remembered in `number` instead of ending the process; a second one ends it."""
+class Led:
+    """A watcher that process 0 has, and all others wait for.
 
-    def __init__(self) -> None:
-        self.number: int | None = None
+    Args:
+        watcher: process 0's own; None on the others.
+        world: the processes.
+    """
 
-    def __enter__(self) -> Self:
-        self._before = {}
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._before[number] = signal.signal(number, self._remember)
-        return self
+    def __init__(self, watcher: Watcher | None, world: World) -> None:
+        self._watcher, self._world = watcher, world
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
+    def tick(self, state: State, progress: float) -> None:
+        """After each step."""
+        if self._watcher is not None:
+            self._watcher.tick(state, progress)
 
-    def _remember(self, number: int, frame: FrameType | None) -> None:
-        if self.number is not None:
-            raise KeyboardInterrupt
-        self.number = number
+    def report(self, state: State, means: dict[str, float], rate: float) -> Halt | None:
+        """At each report; what process 0 says holds for all."""
+        said = self._world.lead(lambda: self._reported(state, means, rate))
+        return None if said is None else Halt(**said)
+
+    def _reported(self, state: State, means: dict[str, float], rate: float) -> dict[str, str] | None:
+        halt = None if self._watcher is None else self._watcher.report(state, means, rate)
+        return None if halt is None else asdict(halt)
+
+    def checkpoint(self, state: State) -> None:
+        """When everything is to be saved."""
+        self._world.lead(lambda: None if self._watcher is None else self._watcher.checkpoint(state))
 
 
 def play_on(engine: Engine, feed: Feed, plan: Plan, watcher: Watcher, interrupts: Interrupts) -> Halt | None:
@@ -68,10 +73,15 @@ def play_on(engine: Engine, feed: Feed, plan: Plan, watcher: Watcher, interrupts
     """
     state = engine.state
     started = time.monotonic() - state.seconds
+
+    def clock() -> float:
+        """Seconds of training, and whether to stop: on all processes what process 0 says."""
+        return engine.world.agree(time.monotonic() - started, interrupts)
+
     pace = Pace(plan, state)
     while interrupts.number is None and (progress := plan.progress(state.images, state.seconds)) < 1:
         engine.step(feed, progress)
-        state.seconds = time.monotonic() - started
+        state.seconds = clock()
         watcher.tick(state, plan.progress(state.images, state.seconds))
         save = pace.saves(state)
         if pace.reports(state) or save:
@@ -80,11 +90,11 @@ def play_on(engine: Engine, feed: Feed, plan: Plan, watcher: Watcher, interrupts
                 halt = watcher.report(state, engine.records.read(), pace.rate(state))
                 if halt is not None:
                     return _halted(halt, state, watcher)
-                pace.reported(state, time.monotonic() - started - state.seconds)
+                pace.reported(state, clock() - state.seconds)
             if save:
                 watcher.checkpoint(state)
                 pace.saved(state)
-            state.seconds = time.monotonic() - started
+            state.seconds = clock()
             pace.resume(state)
     engine.stop_if_ill(feed)
     if means := engine.records.read():

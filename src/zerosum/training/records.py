@@ -7,11 +7,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from zerosum.training.world import ALONE, World
+
 
 class Records:
     """Means over the turns since the last reading. Adding costs two small operations, no wait."""
 
-    def __init__(self) -> None:
+    def __init__(self, world: World = ALONE) -> None:
+        self._world = world
         self._totals: dict[tuple[str, ...], Tensor] = {}
         self._counts: dict[tuple[str, ...], int] = {}
 
@@ -30,10 +33,14 @@ class Records:
             self._counts[key] = 1
 
     def read(self) -> dict[str, float]:
-        """The mean of each scalar over the turns it occurred in; begins anew. The one host sync of a report."""
+        """The mean of each scalar over the turns it occurred in, and over the processes, all of which must read; begins
+        anew. The one host sync of a report.
+        """
         if not self._totals:
             return {}
-        flat = torch.cat(list(self._totals.values())).tolist()
+        sums_of_all = torch.cat(list(self._totals.values()))
+        self._world.average([sums_of_all])
+        flat = sums_of_all.tolist()
         sums: dict[str, float] = {}
         counts: dict[str, int] = {}
         position = 0
