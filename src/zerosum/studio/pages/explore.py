@@ -129,22 +129,7 @@ def _connect(page: gr.Blocks, desk: Desk, parts: Parts) -> None:
 
     @in_words
     def search(key: str | None, progress: gr.Progress = PROGRESS) -> Any:
-        place = desk.watch.place(key)
-        model = desk.models.of(place)
-        options: dict[str, Any] = {
-            "method": "sefa",
-            "labels": None,
-            "count": SLIDERS,
-            "layers": None,
-            "samples": 2000,
-            "seed": 0,
-        }
-        with desk.models.busy:
-            space_of(model)
-            more: dict[str, Any] = {"label": None, "reach": 3.0, "steps": 7}
-            explore("directions", place.path, display=Reported(progress), **options, **more)
-        names = direction_folders(place)
-        return gr.Dropdown(choices=[NONE, *names], value="directions-sefa")
+        return _found(desk, key, progress)
 
     page.load(fill, None, parts.run, **QUIET)
     parts.run.change(
@@ -176,6 +161,26 @@ def _connect(page: gr.Blocks, desk: Desk, parts: Parts) -> None:
         concurrency_limit=1,
         **NEWEST,
     )
+
+
+def _found(desk: Desk, key: str | None, progress: gr.Progress) -> Any:
+    """Find directions, leave them beside the run, and choose them."""
+    place = desk.watch.place(key)
+    model = desk.models.of(place)
+    options: dict[str, Any] = {
+        "method": "sefa",
+        "labels": None,
+        "count": SLIDERS,
+        "layers": None,
+        "samples": 2000,
+        "seed": 0,
+    }
+    with desk.models.busy:
+        space_of(model)
+        more: dict[str, Any] = {"label": None, "reach": 3.0, "steps": 7}
+        explore("directions", place.path, display=Reported(progress), **options, **more)
+    names = direction_folders(place)
+    return gr.Dropdown(choices=[NONE, *names], value="directions-sefa")
 
 
 def _connect_pins(desk: Desk, parts: Parts, pin: gr.Button, forget: gr.Button) -> None:
