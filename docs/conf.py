@@ -33,6 +33,7 @@ default_role = "code"  # the docstrings' own habit: a name between backticks is 
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_class_signature = "separated"
+autodoc_default_options = {"exclude-members": "__new__"}
 python_maximum_signature_line_length = 88
 napoleon_use_rtype = False
 smartquotes = False  # flags are written with two dashes

@@ -45,6 +45,8 @@ def tidied(line: str) -> str:
 
 def tidy(app: Sphinx, what: str, name: str, thing: object, options: object, lines: list[str]) -> None:
     """Called for each docstring: Google's sections are left to napoleon, the rest becomes reStructuredText."""
+    if lines[:1] and lines[0].startswith("Alias for field number"):  # Python's own words for a tuple's field
+        lines.clear()
     end = next((place for place, line in enumerate(lines) if line in SECTIONS), len(lines))
     blocks = "\n".join(map(tidied, lines[:end])).split("\n\n")
     own = "\n\n".join(as_it_stands(block) if block.startswith(" ") else listed(block) for block in blocks)

@@ -64,7 +64,7 @@ axes.plot(*points.T, ".", color="#0072b2", markersize=3, label="real")
 axes.plot(*fake.T, ".", color="#d55e00", markersize=3, label="generated")
 axes.quiver(across, up, *arrows.T.reshape(2, *across.shape), color="black", alpha=0.6, width=0.003)
 axes.set(title="D's opinion, and the way uphill", xlim=(-5, 6), ylim=(-5, 9))
-axes.legend(frameon=False, loc="upper left")
+axes.legend(loc="upper left", markerscale=4)
 figure.colorbar(shades, label="probability of being real")
 plt.show()
 

@@ -85,6 +85,10 @@ plt.show()
 # ------------------------
 # Move the fakes, train the critic, and read its loss: it is the earth mover's distance, measured by a network. A loss
 # that falls when samples get better is what GANs did not have before.
+#
+# It reads a little too much, and one can say by how much. A penalty is no law: a critic of slope s gains sW and pays
+# λ(s − 1)², which is best at s = 1 + W/2λ. With λ = 10 and a distance of 6 that is a slope of 1.3. The error vanishes
+# as the two heaps meet, and the direction was right all the time.
 
 shifts = (0.5, 1.0, 2.0, 4.0, 6.0)
 read, true = [], []
@@ -98,7 +102,9 @@ for shift in shifts:
 print("critic", np.round(read, 2), "earth mover's", np.round(true, 2))
 
 figure, axes = plt.subplots(figsize=(4.6, 3.6), layout="constrained")
-axes.plot([0, 6], [0, 6], "--", color="grey", label="equal")
+way = np.linspace(0, 6.2)
+axes.plot(way, way, "--", color="grey", label="equal")
+axes.plot(way, way * (1 + way / 20), ":", color="#aa4499", label="with a slope of 1 + W/2λ")
 axes.plot(true, read, "o", color="#aa4499", label="read by a critic")
 axes.set(xlabel="earth mover's distance", ylabel="critic's difference of marks")
 axes.legend(frameon=False)

@@ -5,7 +5,7 @@ r"""
 So far a sample was whatever the latent made it. With labels, both players can be told the class: G makes *a 3*, and D
 judges whether this is *a real 3*. Mirza & Osindero (2014, https://arxiv.org/abs/1411.1784) wrote the label, as a row
 of ten numbers with a single 1, beside the latent and beside the image. Later GANs compare instead of concatenating: a
-*projection* discriminator (Miyato & Koyama 2018, https://arxiv.org/abs/1802.05637, equation 5) adds the inner product
+*projection* discriminator (Miyato & Koyama 2018, https://arxiv.org/abs/1802.05637) adds the inner product
 of the image's features φ(x) with a vector that is learned for the class:
 
 .. math:: D(x, y) = v_y^\top \phi(x) + \psi(\phi(x))

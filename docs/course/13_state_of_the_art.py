@@ -14,11 +14,12 @@ https://arxiv.org/abs/1807.00734) asks of each pair whether the real one looks m
 
 so every real sample needs fakes near it.
 
-**A penalty on both sides.** R1 keeps D flat on the data, R2 flat on the fakes (lesson 3). With R1 alone the
-relativistic game can still run away; with both it converges locally, and the paper proves it.
+**A penalty on both sides.** R1 keeps D flat on the data, R2 flat on the fakes (lesson 3). The paper proves that
+either makes the game converge near its solution, and finds that in practice R1 alone is not enough: fakes that are
+still far from the data are where nobody holds D.
 
 What is left is free: modern residual networks without normalisation. zerosum's ``quick`` is the same idea made small,
-0.3 million weights a side, for a CPU's minutes; ``r3gan`` is the published network at any size.
+0.3 million weights in both, for a CPU's minutes; ``r3gan`` is the published network at any size.
 """
 
 # %%

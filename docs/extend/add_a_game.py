@@ -6,7 +6,7 @@ A game says who plays and what each of them minimises in its turn. The training 
 updates, averages, reports, saves and resumes whatever has ``turns``, ``play`` and ``sample``.
 
 The game below has **one** player. In place of a discriminator stands a formula, the *energy distance* between two sets
-of points (Székely & Rizzo 2013, https://doi.org/10.1016/j.jspi.2013.03.018, equation 5),
+of points (Székely & Rizzo 2013, https://doi.org/10.1016/j.jspi.2013.03.018),
 
 .. math:: 2 \, \mathbb{E} \|x - y\| - \mathbb{E} \|x - x'\| - \mathbb{E} \|y - y'\|
 
