@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from zerosum.networks import synchronise
-from zerosum.training.distributed import join
+from zerosum.training.world import join
 
 SIZES = (10**4, 10**5, 10**6, 10**7)
 

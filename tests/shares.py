@@ -31,10 +31,9 @@ from zerosum.run import feeds_of, prepare
 from zerosum.settings import make_config
 from zerosum.training import distributed
 from zerosum.training.display import Silent
-from zerosum.training.distributed import join
 from zerosum.training.engine import Engine
 from zerosum.training.feed import Feed
-from zerosum.training.world import ALONE, World
+from zerosum.training.world import ALONE, World, join
 
 BATCH, STEPS = 16, 3
 MLP = {

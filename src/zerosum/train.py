@@ -16,9 +16,8 @@ from zerosum.order import Order
 from zerosum.run import Run, settle, train_run
 from zerosum.settings import AUTO
 from zerosum.training.display import Display
-from zerosum.training.distributed import join
 from zerosum.training.run_folder import EnsembleFolder, HeldFolder, RunFolder
-from zerosum.training.world import World
+from zerosum.training.world import World, join
 
 __all__ = ["Run", "train"]
 

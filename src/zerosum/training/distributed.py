@@ -43,13 +43,6 @@ SHORTEST, LONGEST = 0.002, 0.5  # seconds between two looks at the store, which 
 REDUCED = (torch.float16, torch.bfloat16)
 
 
-def join() -> World:
-    """The world that the launcher (`torchrun`) put this process into; without one, that of one process."""
-    if not dist.is_available() or not dist.is_torchelastic_launched() or os.environ.get("WORLD_SIZE", "1") == "1":
-        return World()
-    return Processes()
-
-
 def meet(store: Store, rank: int, size: int) -> Store:
     """Wait until all processes have started; the part of the store that is theirs alone.
 

@@ -6,12 +6,14 @@ several.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
 from typing import Any, Self
 
 import torch
+import torch.distributed as dist
 from torch import Tensor
 
 from zerosum.training.checkpoint import State
@@ -68,3 +70,13 @@ class World:
 
 
 ALONE = World()
+
+
+def join() -> World:
+    """The world that torch's launcher (`torchrun`) put this process into; without one, that of one process."""
+    launched = "TORCHELASTIC_RUN_ID" in os.environ and os.environ.get("WORLD_SIZE", "1") != "1"
+    if not launched or not dist.is_available():
+        return World()
+    from zerosum.training.distributed import Processes
+
+    return Processes()
