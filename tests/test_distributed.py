@@ -169,7 +169,7 @@ def test_killed_and_resumed_on_another_number(shell: Shell) -> None:
 
 def test_the_launcher_restarts_it(shell: Shell) -> None:
     """Process 0 is killed: the launcher starts all anew, and they go on by themselves to the end."""
-    run, images = shell.folder / "run", 30 * PIECES
+    run, images = shell.folder / "run", 12 * PIECES
     launcher = train(shell, 2, run, images, restarts=1)
     await_reports(run, 2, launcher)
     os.kill(workers(launcher)[0], signal.SIGKILL)
