@@ -39,7 +39,7 @@ alone = zerosum.train(
     recipe="inpainting",
     images=images,
     out="runs/distance-alone",
-    settings=settings | {"game.translation.adversarial": 0.0},
+    settings=settings | {"game.translation.adversarial": 0.0, "game.penalties": {}},
 )
 judged = zerosum.train("mnist-5k", recipe="inpainting", images=images, out="runs/judged", settings=settings)
 
