@@ -285,7 +285,7 @@ def test_a_folder_named_as_a_built_in_set_is_not_taken_for_it(tmp_path: Path, mo
     (tmp_path / "digits").mkdir()
     monkeypatch.chdir(tmp_path)
     run = zerosum.train("digits", images=64, settings={"training.threads": 1})
-    assert run.path == Path("runs/digits-quick")
+    assert run.path == Path("runs/digits-auto")
     assert 'source = "digits"' in (run.path / "config.toml").read_text()
 
 

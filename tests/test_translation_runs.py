@@ -153,7 +153,7 @@ def test_domains_need_no_pairs(tmp_path: Path) -> None:
 
 def test_the_distance_alone_plays_without_a_judge(tmp_path: Path) -> None:
     outlines, filled = write_pairs(tmp_path, 24)
-    run = train(tmp_path, outlines, data__target=filled, game__translation__adversarial=0.0)
+    run = train(tmp_path, outlines, data__target=filled, game__translation__adversarial=0.0, game__penalties={})
     record = json.loads((run.path / "records.jsonl").read_text().splitlines()[-1])
     assert list(record["losses"]) == ["distance"]
     assert list(record["gradients"]) == ["generator"]

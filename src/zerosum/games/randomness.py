@@ -211,6 +211,7 @@ class Draw:
         """This turn's latents, (count, length)."""
         return latents.rows(self.randomness, stream, self.first, self.count)
 
-    def shares(self, stream: str, columns: int, rows: int) -> Tensor:
-        """(rows, columns) numbers, uniform in [0, 1); `rows`: count, or fewer where several images make one."""
+    def shares(self, stream: str, columns: int, rows: int | None = None) -> Tensor:
+        """(rows, columns) numbers, uniform in [0, 1); `rows`: as many as images, or fewer where several make one."""
+        rows = self.count if rows is None else rows
         return self.randomness.rows(f"{stream}/{columns}", self.start + self.rank * rows, rows, share(columns))
