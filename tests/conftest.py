@@ -87,16 +87,16 @@ class Shell:
         plain = {key: value for key, value in os.environ.items() if key not in ("FORCE_COLOR", "TTY_COMPATIBLE")}
         return plain | {"ZEROSUM_CACHE": str(self.cache), "OMP_NUM_THREADS": "1"}
 
-    def start(self, *words: object) -> subprocess.Popen[str]:
+    def start(self, *words: object, **environment: str) -> subprocess.Popen[str]:
         """`zerosum WORDS`, going on beside us."""
-        return self.python("-m", "zerosum", *words)
+        return self.python("-m", "zerosum", *words, **environment)
 
-    def python(self, *words: object) -> subprocess.Popen[str]:
+    def python(self, *words: object, **environment: str) -> subprocess.Popen[str]:
         """`python WORDS`, going on beside us."""
         return subprocess.Popen(
             [sys.executable, *map(str, words)],
             cwd=self.folder,
-            env=self.environment(),
+            env=self.environment() | environment,
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -71,8 +71,8 @@ class Studio:
 @contextmanager
 def studio(shell: Shell, root: Path, *words: object) -> Iterator[Studio]:
     """`zerosum studio ROOT` until the end."""
-    left = set(Path(tempfile.gettempdir()).glob("zerosum-studio-*"))
-    process = shell.start("studio", root, "--port", 0, *words)
+    own = Path(tempfile.mkdtemp())  # other studios may begin and end meanwhile
+    process = shell.start("studio", root, "--port", 0, *words, TMPDIR=str(own))
     try:
         assert process.stdout is not None
         line = process.stdout.readline()
@@ -83,7 +83,8 @@ def studio(shell: Shell, root: Path, *words: object) -> Iterator[Studio]:
         _, said = process.communicate(timeout=60)
         assert process.returncode == 143
         assert "graceful" not in said, said  # pages that are open are no errors
-        assert not set(Path(tempfile.gettempdir()).glob("zerosum-studio-*")) - left
+        assert not list(own.glob("zerosum-studio-*"))
+        shutil.rmtree(own)
 
 
 @contextmanager

@@ -158,6 +158,7 @@ def _fill_space(space: Path, known: RunFolder, licence: str | None, kind: str) -
     parts = files("zerosum.export").joinpath("space")
     app = "sampling.py" if kind == "sample" else "translating.py"
     (space / "app.py").write_bytes(parts.joinpath(app).read_bytes())
-    (space / "requirements.txt").write_bytes(parts.joinpath("requirements.txt").read_bytes())
+    for same in ("opening.py", "requirements.txt"):
+        (space / same).write_bytes(parts.joinpath(same).read_bytes())
     words = space_card(known, licence, kind)
     (space / "README.md").write_text(words, encoding="utf-8", errors="replace")

@@ -59,6 +59,7 @@ def export_web(
     about: dict[str, Any] = {}
 
     def fill(inside: Path) -> None:
+        """Network, page, runtime, and page.json last: it states the others."""
         about.update(write_network(model, inside, 255, direction, progress))
         for file in PAGE:
             (inside / file).write_bytes(files("zerosum.export").joinpath("page", file).read_bytes())

@@ -27,6 +27,7 @@ from zerosum.games.augmenting import Augmenting
 from zerosum.games.game import Batch, Game, Loss, Turn, evaluating, frozen
 from zerosum.games.information import Information
 from zerosum.games.labels import Classification, told
+from zerosum.games.one_pass import hear_as_generator
 from zerosum.games.randomness import Draw, Latents
 from zerosum.games.remedies import Remedies, Replay, in_packs
 from zerosum.games.terms import Penalties, Penalty, Seen, with_penalties
@@ -383,17 +384,8 @@ class Generation(Game):
         (b,) = torch.autograd.grad(generator_loss, f)
         loss = self._adversarial(r, f, draw)
         (a,) = torch.autograd.grad(loss, f)
-        # Where D is all but sure, a_i dies away and b_i does not: what is sent stays above 1e-12 b_i, so that the
-        # generator hears it in full; D does not notice, for Adam's epsilon is larger by far.
-        floor = 1e-12 * b.abs()
-        sent = torch.where(a.abs() < floor, floor.copysign(a), a)
-        # One number a sample: over the patches of one it is the same, where they are judged in one pass at all.
-        ratio = (torch.nan_to_num(b / sent, nan=0.0) / self.discriminator_factor).reshape(len(b), -1)[:, 0]
-        shown_fake.register_hook(
-            lambda gradient: gradient * ratio.to(gradient.dtype).view(-1, *[1] * (gradient.ndim - 1))
-        )
         loss = self._adversarial(real_logits, fake_logits, draw)
-        loss = loss + ((sent - a) * (fake_logits - f.detach())).sum()  # adds to the slope, and 0 to the value
+        loss = loss + hear_as_generator(shown_fake, fake_logits, a, b, self.discriminator_factor)
         seen = Seen(shown_real, shown_fake.detach(), real_logits, fake_logits, shared=True, labels=batch.labels)
         total = loss * (self.discriminator_factor * self._scale(draw))
         total, parts = self._penalised("discriminator", total, seen, draw)

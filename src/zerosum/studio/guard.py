@@ -20,6 +20,8 @@ from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
+from starlette.requests import ClientDisconnect
+
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
@@ -136,7 +138,7 @@ class Guard:
         counted, dressed = Counted(receive, most), Dressed(send)
         try:
             await self.app(scope, counted.receive, counted.unless_over(dressed.send))
-        except Exception:
+        except ClientDisconnect:  # which is what it was told where there was too much
             if not counted.over:
                 raise
         if counted.over:

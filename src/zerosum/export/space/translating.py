@@ -1,27 +1,11 @@
 """Pictures of pictures, by a network in ONNX. Needs onnxruntime and NumPy; the page, Gradio."""
 
-import hashlib
-import json
 import os
-from pathlib import Path
 
 import numpy as np
-import onnxruntime
+from opening import open_model
 
-HERE = Path(__file__).resolve().parent
 MOST = 1024 * 1024  # pixels: a picture is made whole, in memory that grows with its area
-
-
-def open_model(folder=HERE):
-    """The session of model.onnx, and config.json, whose size and SHA-256 of it are checked first."""
-    about = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    file = folder / "model.onnx"
-    if file.stat().st_size != about["file"]["bytes"]:
-        raise SystemExit("model.onnx has not the size that config.json states.")
-    with file.open("rb") as stream:
-        if hashlib.file_digest(stream, "sha256").hexdigest() != about["file"]["sha256"]:
-            raise SystemExit("model.onnx has not the SHA-256 that config.json states.")
-    return onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"]), about
 
 
 def mirrored(images, height, width):

@@ -41,6 +41,7 @@ def build(page: gr.Blocks, desk: Desk) -> None:
 
     @in_words
     def look(key: str | None, before: Any, at: float, request: gr.Request) -> list[Any]:
+        """What has changed of a run since `before`, the mark of the last look; the newest samples if `at` was there."""
         if not key:
             return [None, markup.notice("There is no run yet: begin one on the page Start."), *_nothing(4)]
         try:
