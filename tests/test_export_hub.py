@@ -85,7 +85,7 @@ def test_the_model_is_the_runs(run: Path, exported: Path) -> None:
         *("config.json", "model.safetensors", "README.md", "samples.png", "recipe.toml", "evaluation.json"),
     }
     assert {path.name for path in (exported / "space").iterdir()} == {
-        *("app.py", "requirements.txt", "README.md", "config.json", "model.onnx"),
+        *("app.py", "opening.py", "requirements.txt", "README.md", "config.json", "model.onnx"),
     }
     suffixes = {path.suffix for path in exported.rglob("*") if path.is_file()}
     assert suffixes == {".json", ".safetensors", ".md", ".png", ".toml", ".py", ".txt", ".onnx"}, "and no pickle"

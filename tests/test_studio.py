@@ -239,7 +239,7 @@ def opened(chromium: Any, served: Studio) -> Iterator[Any]:
         page, seen = watched(context)
         all_seen.append(seen)
         page.on("dialog", lambda dialog: seen.faults.append(f"dialog {dialog.message}"))
-        page.set_default_timeout(30_000)
+        page.set_default_timeout(90_000)
         page.goto(served.address + path)
         page.wait_for_selector(".gradio-container")
         return page
