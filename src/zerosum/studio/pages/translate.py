@@ -53,9 +53,8 @@ def build(page: gr.Blocks, desk: Desk) -> None:
     @in_words
     def ways(key: str | None) -> Any:
         model = opened(desk.models, desk.watch.place(key))
-        return gr.Dropdown(
-            choices=list(model.directions), value=next(iter(model.directions), None), visible=bool(model.directions)
-        )
+        # The choices stay: Gradio refuses a value that a page sends before it has heard that it is no choice any more.
+        return gr.Dropdown(value=next(iter(model.directions), None), visible=bool(model.directions))
 
     @in_words
     def translate(key: str | None, file: str | None, direction: str | None, progress: gr.Progress = PROGRESS) -> Any:
