@@ -310,3 +310,24 @@ def test_the_command(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
     words = capsys.readouterr().err
     assert "onnx, web or hub" in words
     assert "only with --format hub" in words
+
+
+def test_pictures_of_the_data_are_uploaded_when_asked_for_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The picture of points shows real ones, as that of a translator does."""
+    points = zerosum.train(recipe="gan-gaussian", images=64, out=tmp_path / "points").path
+    uploaded: list[set[str]] = []
+
+    def upload_here(folder: Path, *_: object) -> list[str]:
+        uploaded.append({path.name for path in folder.rglob("*")})
+        assert ("![" in (folder / "model" / "README.md").read_text()) is ("samples.png" in uploaded[-1])
+        return []
+
+    monkeypatch.setattr(hub, "upload", upload_here)
+    kept_back = export_hub(points, tmp_path / "without", push="ada/points")
+    assert "samples.png" not in uploaded[0]
+    assert "--show-data" in kept_back.notes[-1]
+    export_hub(points, tmp_path / "with", push="ada/points", show_data=True)
+    assert "samples.png" in uploaded[1]
+    assert "may be published" in export_hub(points, tmp_path / "here").notes[-1]

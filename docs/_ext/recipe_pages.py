@@ -27,6 +27,11 @@ GROUPS = {  # the headings of the table, and what belongs there; what is in none
     "As published, for GPUs": (),
 }  # fmt: skip
 
+FOR_DAYS = "This recipe is for days of GPUs, and no run of it was made here. The same game with small networks, recipe"
+KIN = {  # whose picture stands for a recipe that has none of its own
+    f"r3gan-{data}": "r3gan" for data in ("cifar-10", "ffhq-64", "ffhq-256", "imagenet-32", "imagenet-64")
+}
+
 
 def plain(words: str) -> str:
     """Text from a TOML as Markdown that shows it as it stands, with its addresses as links and its flags as code."""
@@ -51,15 +56,15 @@ def flat(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 def page(name: str, tables: dict[str, Any], pictures: Path) -> str:
     """The Markdown of one recipe."""
     about = tables.pop("recipe")
-    words = {key: text for key, _, text in describe_keys()}
-    picture = next((path for path in sorted(pictures.glob(f"{name}.*")) if path.suffix in (".png", ".webp")), None)
+    meanings = {key: text for key, _, text in describe_keys()}
+    shown = name if (pictures / f"{name}.webp").exists() else KIN.get(name, name)
     lines = [f"# {name}", "", plain(about["title"]) + ".", "", f"```\nzerosum train DATA --recipe {name}\n```", ""]
-    if picture is None:
-        lines += ["*No run of this recipe has been kept yet for a picture.*", ""]
+    if (pictures / f"{shown}.webp").exists():
+        words = (pictures / f"{shown}.txt").read_text(encoding="utf-8")
+        lines += [f"![A run of {shown}](/images/recipes/{shown}.webp)", ""]
+        lines += [f"*{plain(words if shown == name else f'{FOR_DAYS} {shown}. {words}')}*", ""]
     else:
-        caption = pictures / f"{name}.txt"
-        lines += [f"![A run of {name}](/images/recipes/{picture.name})", ""]
-        lines += [f"*{plain(caption.read_text(encoding='utf-8'))}*", ""] if caption.exists() else []
+        lines += ["*No run of this recipe has been kept yet for a picture.*", ""]
     for title, key in (("Source", "source"), ("What was published", "published"), ("What departs from it", "departs")):
         lines += [f"## {title}", "", plain(about[key]), ""]
     lines += ["## Settings", "", "What the recipe sets; every line is a flag, as `--training.batch 32`. "]
@@ -70,7 +75,7 @@ def page(name: str, tables: dict[str, Any], pictures: Path) -> str:
         "| --- | --- | --- |",
     ]
     for key, value in flat(tables).items():
-        lines.append(f"| `{key}` | `{value}` | {plain(words.get(key, ''))} |".replace("``", ""))
+        lines.append(f"| `{key}` | `{value}` | {plain(meanings.get(key, ''))} |".replace("``", ""))
     return "\n".join(lines) + "\n"
 
 

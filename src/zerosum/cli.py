@@ -25,7 +25,7 @@ SHORT = {  # flags of `train` that need no section before them
     "evaluate_every": "evaluation.every",
     **{name: f"evaluation.{name}" for name in ("metrics", "best", "patience")},
 }
-EXPORT_FLAGS = {"onnx": "--range", "web": "--assets", "hub": "--license and --push"}
+EXPORT_FLAGS = {"onnx": "--range", "web": "--assets", "hub": "--license, --push and --show-data"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -241,7 +241,7 @@ def _export(options: argparse.Namespace, rest: list[str]) -> int:
     own = {
         "onnx": {"high": options.range},
         "web": {"assets": options.assets},
-        "hub": {"license": options.license, "push": options.push},
+        "hub": {"license": options.license, "push": options.push, "show_data": options.show_data},
     }
     if options.format not in own:
         raise UsageError(f"--format is onnx, web or hub, not {options.format!r}.")

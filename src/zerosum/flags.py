@@ -213,6 +213,12 @@ def _export_flags(verbs: Verbs) -> None:
         "--push", metavar="USER/NAME", help="hub: upload it, as the model and the Space of this name (default: no)"
     )
     export.add_argument(
+        "--show-data",
+        action="store_true",
+        default=None,
+        help="hub: with --push, pictures that show some of the data, as a translator's do, too (default: no)",
+    )
+    export.add_argument(
         "--device",
         default="cpu",
         metavar="D",

@@ -31,6 +31,7 @@ from zerosum.training.samples import grid_shape, tile
 from zerosum.translator import Translator
 
 LICENCE = re.compile(r"[a-z0-9][a-z0-9.-]*")
+NONE = Picture("samples.png", "Samples", "There are none.")
 OWN = ("source", "target", "a", "b", "root")  # settings of the data that are paths of whoever trained
 
 
@@ -40,6 +41,7 @@ def export_hub(
     *,
     license: str | None = None,  # noqa: A002 (as Hugging Face calls it)
     push: str | None = None,
+    show_data: bool = False,
     direction: str | None = None,
     device: str = "cpu",
     overwrite: bool = False,
@@ -51,8 +53,8 @@ def export_hub(
         run: a run folder, or RUN/best.
         out: the folder to be written; None: NAME-hub.
         license: of the model, by Hugging Face's name for it; None: the card says "unknown".
-        push: USER/NAME to upload both to; None: nothing is uploaded. A translator's card shows some of its data: look
-            at it first.
+        push: USER/NAME to upload both to; None: nothing is uploaded.
+        show_data: whether pictures that show some of the data, as those of a translator do, are uploaded with the card.
         direction, device, overwrite, progress: as of `export_onnx`; `direction` is the Space's.
 
     Raises as `export_onnx` does, `UsageError` for a folder that is no run's and a licence or name that is none, and
@@ -65,10 +67,12 @@ def export_hub(
     folder = place_for(run, out, "hub", overwrite=overwrite)
     model = opened(run, device)
     known = _about(Path(run), model)
+    kept_back = _shows_data(model) and push is not None and not show_data
+    picture = NONE if kept_back else _picture(model, known)
     about: dict[str, Any] = {}
 
     def fill(inside: Path) -> None:
-        _fill_model(inside / "model", Path(run), model, known, license)
+        _fill_model(inside / "model", Path(run), model, known, picture, license)
         space = inside / "space"
         space.mkdir()
         about.update(write_network(model, space, 255, direction, progress))
@@ -79,8 +83,10 @@ def export_hub(
 
     written = write_export(folder, "hub", fill)
     notes = [] if license else ["No --license was given: the card says unknown, and nobody may use the model."]
-    if not isinstance(model, Model):
-        notes.append("model/samples.png shows pictures of the data too: see whether they may be published.")
+    if kept_back:
+        notes.append("The card has no picture, for it would show some of the data; --show-data uploads one that does.")
+    elif _shows_data(model) and picture.data is not None:
+        notes.append("model/samples.png shows some of the data: see whether that may be published.")
     if push is not None:
         kinds = ["model", *(["space"] if (folder / "space").is_dir() else [])]
         notes += [f"uploaded: {address}" for address in upload(folder, push, kinds)]
@@ -104,16 +110,19 @@ def _about(path: Path, model: Model | Translator) -> RunFolder:
     return replace(known, records=records, status=replace(known.status, images=images, seconds=seconds), judged=None)
 
 
-def _fill_model(inside: Path, run: Path, model: Model | Translator, known: RunFolder, licence: str | None) -> None:
+def _fill_model(
+    inside: Path, run: Path, model: Model | Translator, known: RunFolder, shown: Picture, licence: str | None
+) -> None:
     """The repository of the model; its tensors were verified when it was opened."""
     released = run / "model" if (run / "model").is_dir() else run
     inside.mkdir()
     for file in (about_name("model"), "model.safetensors"):
         shutil.copyfile(released / file, inside / file)
-    shown, does = _picture(model, known), _call(model, known)
     if shown.data is not None:
         (inside / "samples.png").write_bytes(shown.data)
-    (inside / "README.md").write_text(hub_card(known, shown, licence, does), encoding="utf-8", errors="replace")
+    (inside / "README.md").write_text(
+        hub_card(known, shown, licence, _call(model, known)), encoding="utf-8", errors="replace"
+    )
     (inside / "recipe.toml").write_text(_recipe(known.config_text), encoding="utf-8")
     if known.judged is not None:
         shutil.copyfile(known.path / "evaluation.json", inside / "evaluation.json")
@@ -128,7 +137,7 @@ def _recipe(config: str) -> str:
 
 def _picture(model: Model | Translator, known: RunFolder) -> Picture:
     """Samples of the very model; of one that is fed with pictures, or makes points, what the report has drawn."""
-    if isinstance(model, Model) and _shows(model):
+    if isinstance(model, Model) and not _shows_data(model):
         rows, columns = grid_shape(model.shape)
         images = model.sample(rows * columns, seed=0)
         buffer = io.BytesIO()
@@ -137,8 +146,13 @@ def _picture(model: Model | Translator, known: RunFolder) -> Picture:
         return Picture("samples.png", "Samples", f"The first {rows * columns} samples of seed 0.", buffer.getvalue())
     drawn = known.path / "model" / "samples.png"
     if not drawn.is_file():
-        return Picture("samples.png", "Samples", "There are none.")
+        return NONE
     return Picture("samples.png", "Samples", "As the run's report shows them.", drawn.read_bytes())
+
+
+def _shows_data(model: Model | Translator) -> bool:
+    """Whether its picture is the report's, with some of the data in it, in place of samples of random numbers."""
+    return not isinstance(model, Model) or not _shows(model)
 
 
 def _call(model: Model | Translator, known: RunFolder) -> str:
