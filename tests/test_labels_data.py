@@ -19,7 +19,7 @@ from PIL import Image
 
 from zerosum.data import builtin, contact_sheet, describe, holdout, labelled, labels, open_data, refuse_empty_classes
 from zerosum.data import store as store_module
-from zerosum.data.images import Ticker
+from zerosum.data.ticker import Ticker
 from zerosum.errors import DataError, UsageError
 
 

@@ -312,7 +312,7 @@ def _recipes(options: argparse.Namespace, rest: list[str]) -> int:
 
 
 def _data(options: argparse.Namespace, rest: list[str]) -> int:
-    keys = ("size", "fit", "channels", "include", "root", "labels", "max_rejected")
+    keys = ("size", "fit", "channels", "include", "root", "stream", "labels", "max_rejected")
     given = {key: _value(getattr(options, key)) for key in keys if getattr(options, key) is not None}
     from rich.console import Console
 

@@ -39,7 +39,9 @@ class RecipeConfig(Section):
 class DataConfig(Section):
     """What is read, and how it is brought to one shape."""
 
-    source: str = Field("mnist-5k", description="folder, archive, .npy/.npz, IDX folder or built-in name")
+    source: str = Field(
+        "mnist-5k", description="folder, archive, shards (tar, Parquet, hf://), .npy/.npz, IDX folder or built-in name"
+    )
     size: Annotated[str, BeforeValidator(parse_sides)] = Field(
         "auto", description="HEIGHT or HEIGHTxWIDTH in pixels; auto: their own, or a power of two"
     )
@@ -58,6 +60,7 @@ class DataConfig(Section):
     b: str = Field("", description="unpaired: pictures of the other")
     include: str = Field("", description="only files whose relative name matches this glob")
     root: str = Field("", description="where a built-in set's files lie, if not in the usual places")
+    stream: bool = Field(False, description="shards: decode each time, keep none; needs data.size")
     labels: bool = Field(False, description="read class names from subfolders, labels.csv or label files")
     labelled: Annotated[int, BeforeValidator(parse_count)] = Field(
         0, ge=0, description="semi-supervised: so many images whose labels are shown, as many of each class"
@@ -74,6 +77,7 @@ class DataConfig(Section):
             "include": self.include or None,
             "root": Path(self.root) if self.root else None,
             "labels": self.labels,
+            "stream": self.stream,
             "max_rejected": self.max_rejected,
         }
 

@@ -255,7 +255,7 @@ def _data_flags(verbs: Verbs) -> None:
     )
     data.add_argument("source", metavar="DATA")
     data.add_argument("--out", metavar="FILE", help="where the contact sheet goes (default: NAME-contact-sheet.png)")
-    for key in ("size", "fit", "channels", "include", "root", "labels", "max-rejected"):
+    for key in ("size", "fit", "channels", "include", "root", "stream", "labels", "max-rejected"):
         data.add_argument(
             f"--data.{key}",
             f"--data.{key.replace('-', '_')}",

@@ -71,7 +71,12 @@ def open_material(config: RunConfig, folder: HeldFolder | None, display: Display
         "rejects_to": None if folder is None else folder.path / "rejected.txt",
         "progress": display.loading,
     }
-    opened = open_pictures if config.game.kind in TRANSLATIONS else open_samples
+    if config.game.kind in TRANSLATIONS:
+        opened = open_pictures
+        del reading["stream"]  # refused where it is asked for
+    else:
+        opened = open_samples
+        reading["note"] = display.note
     material = opened(config.data, reading, device, display)
     if folder is not None:
         refuse_other_data(folder.path, material.digest)

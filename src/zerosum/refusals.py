@@ -174,6 +174,8 @@ def refuse_translating(config: RunConfig) -> None:
         if asked != default:
             raise UsageError(f"game.translation: the game {kind!r} translates nothing; leave that out.")
         return
+    if config.data.stream:
+        raise UsageError("data.stream: pictures of a game that translates are decoded once; leave it out.")
     own = ("conditional", "content", "features") if kind == "paired" else ("cycle", "identity")
     changed = [name for name in type(asked).model_fields if getattr(asked, name) != getattr(default, name)]
     if idle := [name for name in changed if name not in (*own, "adversarial")]:

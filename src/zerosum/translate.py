@@ -17,8 +17,8 @@ from PIL import Image
 
 from zerosum.data.decode import FAULTS, Unreadable, decode, probe, quiet_pillow
 from zerosum.data.fitting import Array, Plan, recolour
-from zerosum.data.images import Ticker
 from zerosum.data.sources import MAX_FILE_BYTES, FolderSource, Item, Rejected
+from zerosum.data.ticker import Ticker
 from zerosum.errors import DataError, RunError, UsageError
 from zerosum.files import disk_errors, write_whole
 from zerosum.sampler import WRITABLE

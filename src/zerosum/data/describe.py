@@ -27,9 +27,7 @@ def describe(store: Store) -> str:
         rows.append(("deviation", " ".join(f"{value:.3f}" for value in deviation[:SHOWN])))
     else:
         channels, height, width = store.shape
-        rows.append(("sizes", _counts(summary["sizes"])))
-        rows.append(("modes", _counts(summary["modes"])))
-        rows.append(("formats", _counts(summary["formats"])))
+        rows += [(word, _counts(summary[word])) for word in ("sizes", "modes", "formats") if summary[word]]
         rows.append(("stored as", f"{height}x{width}, {channels} of {store.dtype} ({summary['size_reason']})"))
         rows.append(("range", f"{store.low:g} to {store.high:g} become -1 to 1"))
     if store.labels is not None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import os
-import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -22,16 +21,17 @@ from zerosum.data.decode import Header, Unreadable, decode, probe, quiet_pillow
 from zerosum.data.fitting import Array, Plan, auto_size
 from zerosum.data.labels import Classes, find_classes
 from zerosum.data.options import Options
+from zerosum.data.shards import Shards
 from zerosum.data.sources import ArchiveSource, FolderSource, Item, Rejected
 from zerosum.data.store import Writer
+from zerosum.data.ticker import Progress, Ticker
 from zerosum.errors import DataError
 
 BATCH = 32
 BATCH_BYTES = 2**20
 WINDOW = 3
 WINDOW_BYTES = 64 * 2**20
-Progress = Callable[[str, int, int], None]
-Source = FolderSource | ArchiveSource
+Source = FolderSource | ArchiveSource | Shards
 T = TypeVar("T")
 
 
@@ -64,28 +64,6 @@ class Survey:
         self.narrowed += header.narrowed
 
 
-class Ticker:
-    """Passes progress on, five times a second at most, and the last count always.
-
-    patience: seconds to say nothing at first; what is done by then passes in silence.
-    """
-
-    def __init__(self, progress: Progress | None, what: str, total: int, patience: float = 0.0) -> None:
-        self.progress, self.what, self.total, self.done = progress, what, total, 0
-        self._last = 0.0
-        self._first = time.monotonic() + patience
-
-    def advance(self, count: int = 1) -> None:
-        """So many more are done."""
-        self.done += count
-        now = time.monotonic()
-        if self.progress is None or now < self._first:
-            return
-        if now - self._last > 0.2 or self.done == self.total:
-            self._last = now
-            self.progress(self.what, self.done, self.total)
-
-
 def build_images(
     source: Source, options: Options, name: str, progress: Progress | None, writer: Writer
 ) -> dict[str, Any]:
@@ -111,7 +89,7 @@ def build_images(
         "size": f"{plan.height}x{plan.width}",
         "size_reason": reason,
         "fit": plan.fit,
-        "notes": [*_notes(survey, options.half), *classes.notes],
+        "notes": [*(source.notes if isinstance(source, Shards) else ()), *_notes(survey, options.half), *classes.notes],
     }
     return {
         "name": name,
@@ -190,6 +168,8 @@ def _notes(survey: Survey, half: str) -> list[str]:
 def _classes(survey: Survey, source: Source, options: Options) -> Classes:
     if not options.labels:
         return Classes([], lambda _: 0, "")
+    if isinstance(source, Shards):
+        return source.known_classes()
     rejected = [survey.rejected[position].name for position in sorted(survey.rejected)]
     return find_classes(source, options.include, survey.names, rejected)
 

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from zerosum.data.arrays import Arrays, find_idx, idx_set, read_npy, read_npz
 from zerosum.data.builtin import BUILTIN, open_builtin
-from zerosum.data.images import Progress, Source, build_images
+from zerosum.data.images import Source, build_images
 from zerosum.data.labels import labels_state
 from zerosum.data.options import Options, make_options
+from zerosum.data.parquet import REMOTE, open_hub, open_tables
+from zerosum.data.shards import Shards, shard_files
 from zerosum.data.sources import FolderSource, Rejected, open_images
 from zerosum.data.store import FORMAT, Store, Writer, open_or_build
+from zerosum.data.streaming import open_streamed
 from zerosum.data.tables import build_arrays
+from zerosum.data.tars import open_tars
+from zerosum.data.ticker import Progress
 from zerosum.errors import DataError, RunError, UsageError, nearest
 
 TAB = "\t"  # no name on a printable line holds one
@@ -29,15 +35,19 @@ def open_data(
     root: Path | None = None,
     labels: bool = False,
     half: str = "",
+    stream: bool = False,
     max_rejected: float = 0.01,
     largest: int = 64,
     rejects_to: Path | None = None,
     progress: Progress | None = None,
+    note: Callable[[str], None] | None = None,
 ) -> Store:
     """Opens a data set, decoding it first if that was not done before.
 
     source: a folder of images, a .zip or .tar(.gz, .bz2, .xz) of one, a folder of IDX files, a .npy or .npz file,
-        or a built-in name (`BUILTIN`). A name given as `str` means the built-in set; write './mnist' for a folder.
+        a built-in name (`BUILTIN`), shards (a folder or pattern of tars, as train-{0000..0012}.tar, or of Parquet
+        files), or a dataset on Hugging Face, hf://USER/NAME. A name given as `str` means the built-in set; write
+        './mnist' for a folder.
     size: '64', or '64x96' (height x width). None: the images' own if they share one and no side passes `largest`,
         else the power of two under the median short side, at most `largest`.
     fit: 'crop' (the centre), 'pad' (with black) or 'stretch'.
@@ -48,15 +58,21 @@ def open_data(
     labels: a `labels.csv` at the top (see `zerosum.data.labels`) names each image's class, else subfolders are the
         classes; arrays and named sets bring their labels.
     half: "left" or "right": that half of each picture alone, for side-by-side pictures (see `open_halves`).
+    stream: of shards, decode pictures each time they are asked for, and keep none: for more than a disk holds. Needs
+        `size`; without `channels` pictures are RGB; all are uint8. One that cannot be read is found out when it is
+        shown first: the next stands in for it.
     max_rejected: the share of files, 0 to 1, that may be unusable.
     rejects_to: where to list them, if there are any; written also when there are too many.
     progress: called with (what, done, total) a few times a second; total 0 means not known.
+    note: called with a sentence where the first streamed picture cannot be read.
     Raises DataError (nothing there, unreadable, too much rejected), UsageError (options), RunError (disk).
     """
     options = make_options(
         size=size, fit=fit, channels=channels, include=include, labels=labels, largest=largest, half=half
     )
     check_share(max_rejected)
+    if stream:
+        return open_streamed(_locate(source, options, root, progress), options, max_rejected, rejects_to, note)
     store = read_data(source, options, root, progress)
     if store.rejected and rejects_to is not None:
         write_rejected(rejects_to, store.rejected)
@@ -91,7 +107,13 @@ def read_data(source: str | Path, options: Options, root: Path | None, progress:
 def _locate(source: str | Path, options: Options, root: Path | None, progress: Progress | None) -> Arrays | Source:
     if isinstance(source, str) and source in BUILTIN:
         return open_builtin(source, root, progress)
+    if str(source).startswith(REMOTE):
+        return open_hub(str(source), options.labels, progress)
     path = Path(source).expanduser()
+    if (files := shard_files(path)) and files[0].endswith(".parquet"):
+        return open_tables(path, files, options.labels, progress)
+    if files:
+        return open_tars(path, files, options.include, options.labels, progress)
     try:
         path.stat()
     except PermissionError as error:
@@ -114,7 +136,7 @@ def _locate(source: str | Path, options: Options, root: Path | None, progress: P
 
 def _state(found: Arrays | Source, options: Options) -> object:
     """What tells whether the set has changed. Arrays and archives hold their labels in the same files."""
-    if isinstance(found, Arrays) or not options.labels:
+    if isinstance(found, Arrays | Shards) or not options.labels:
         return found.fingerprint()
     return [found.fingerprint(), labels_state(found.path) if isinstance(found, FolderSource) else "labels.csv counts"]
 

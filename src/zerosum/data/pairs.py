@@ -18,13 +18,13 @@ from typing import Any
 import numpy as np
 
 from zerosum.data.fitting import Array
-from zerosum.data.images import Progress, Ticker
 from zerosum.data.labels import wrapping_folder
 from zerosum.data.opening import check_share, judge, printable, read_data, write_rejected
 from zerosum.data.options import make_options
 from zerosum.data.parts import PATIENCE, check_holdout, under_share
 from zerosum.data.sources import Rejected
 from zerosum.data.store import Store, value_range
+from zerosum.data.ticker import Progress, Ticker
 from zerosum.errors import DataError, UsageError, nearest
 
 ORDERS = ("left-to-right", "right-to-left")

@@ -11,9 +11,10 @@ import hashlib
 import numpy as np
 
 from zerosum.data.fitting import Array
-from zerosum.data.images import Progress, Ticker
+from zerosum.data.lazy import Lazy
 from zerosum.data.opening import line
 from zerosum.data.store import Store
+from zerosum.data.ticker import Progress, Ticker
 from zerosum.errors import DataError, UsageError
 
 PATIENCE = 2.0  # seconds of hashing before progress is told
@@ -31,7 +32,8 @@ def holdout(store: Store, share: float, progress: Progress | None = None) -> tup
     Raises UsageError (share), DataError (a side would be empty).
     """
     check_holdout(share)
-    kept, held = under_share(store, content_hashes(store, b"holdout", progress), share, "content, copies together")
+    by = "place" if store.streamed else "content, copies together"
+    kept, held = under_share(store, content_hashes(store, b"holdout", progress), share, by)
     return store.part(kept), store.part(held)
 
 
@@ -114,18 +116,26 @@ def refuse_empty_classes(store: Store) -> None:
 def content_hashes(store: Store, purpose: bytes, progress: Progress | None = None) -> Array:
     """uint64 (N,): the first 8 bytes of each row's BLAKE2b, personalised by `purpose` (at most 16 bytes).
 
-    Other purposes give independent numbers: what is labelled is not what was held out.
+    Other purposes give independent numbers: what is labelled is not what was held out. Rows that are decoded each time
+    would all have to be read for it: of those the hash is of what they are called.
     """
+    if isinstance(store.values, Lazy):
+        named = store.values.shards.hashes()
+        return _hashed((named if store.picks is None else named[store.picks])[:, None], purpose)
     ticker = Ticker(progress, "hashing", len(store), patience=PATIENCE)
     hashes = np.empty(len(store), dtype=np.uint64)
     done = 0
     for block in store.blocks():
-        flat = np.ascontiguousarray(block).reshape(len(block), -1).view(np.uint8)
-        digests = b"".join(hashlib.blake2b(row.data, digest_size=8, person=purpose).digest() for row in flat)
-        hashes[done : done + len(block)] = np.frombuffer(digests, dtype="<u8")
+        hashes[done : done + len(block)] = _hashed(block, purpose)
         done += len(block)
         ticker.advance(len(block))
     return hashes
+
+
+def _hashed(rows: Array, purpose: bytes) -> Array:
+    flat = np.ascontiguousarray(rows).reshape(len(rows), -1).view(np.uint8)
+    digests = b"".join(hashlib.blake2b(row.data, digest_size=8, person=purpose).digest() for row in flat)
+    return np.frombuffer(digests, dtype="<u8")
 
 
 def _sizes(store: Store) -> list[int]:

@@ -34,7 +34,7 @@ def contact_sheet(store: Store, path: Path, count: int = 64, seed: int = 0) -> P
 
 def _grid(store: Store, count: int, seed: int) -> Image.Image:
     rng = np.random.default_rng(seed)
-    picked = np.sort(rng.choice(len(store), size=min(count, len(store)), replace=False))
+    picked = np.sort(store.order(rng)[:count])
     _, height, width = store.shape
     scale = max(1, CELL // max(height, width))
     cell_width, cell_height = max(width * scale, 40), height * scale + CAPTION

@@ -25,6 +25,8 @@ import numpy as np
 
 from zerosum.data.cache import cache_root, writing
 from zerosum.data.fitting import Array
+from zerosum.data.lazy import Lazy
+from zerosum.data.shards import order_of
 from zerosum.data.sources import Rejected
 from zerosum.errors import DataError, RunError, UsageError
 
@@ -50,8 +52,8 @@ class Store:
     """Fingerprint of what was read (paths, names, sizes, times) and how (size, fit, channels …)."""
     digest: str
     """SHA-256 of the stored values and labels: equal for equal data, wherever and whenever it was read."""
-    values: Array
-    """All that is stored, memory-mapped: (N, H, W, C) uint8, uint16 or float32; points: (N, D) float32.
+    values: Array | Lazy
+    """All that is stored, memory-mapped or decoded when asked for: (N, H, W, C) uint8, uint16, float32; points: (N, D).
 
     A part (see `part`) has its whole store's values here; its own rows are what `take`, `blocks` and `gather` give.
     """
@@ -70,7 +72,9 @@ class Store:
     """The JSON list of the file names of all `values`; None where they are no files'."""
 
     def __post_init__(self) -> None:
-        self._rows = np.asarray(self.values)  # a memmap's own indexing is slower by microseconds
+        self._rows = (
+            self.values if isinstance(self.values, Lazy) else np.asarray(self.values)
+        )  # a memmap's own indexing is slower by microseconds
 
     def __len__(self) -> int:
         return len(self._rows if self.picks is None else self.picks)
@@ -152,7 +156,7 @@ class Store:
     @property
     def is_points(self) -> bool:
         """Whether rows are points (N, D), not images."""
-        return self._rows.ndim == 2
+        return len(self._rows.shape) == 2
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -164,16 +168,36 @@ class Store:
 
     def take(self, indices: np.ndarray[Any, Any]) -> Array:
         """Rows by number: a fresh array (B, H, W, C) or (B, D) as stored. IndexError if out of range."""
-        return np.take(self._rows, indices if self.picks is None else self.picks[indices], axis=0)
+        return self._take(indices if self.picks is None else self.picks[indices])
+
+    def _take(self, rows: np.ndarray[Any, Any]) -> Array:
+        return self._rows.take(rows) if isinstance(self._rows, Lazy) else np.take(self._rows, rows, axis=0)
+
+    @property
+    def streamed(self) -> bool:
+        """Whether rows are decoded each time they are asked for."""
+        return isinstance(self._rows, Lazy)
+
+    def expect(self, indices: np.ndarray[Any, Any]) -> None:
+        """Rows that will be taken next: where they are decoded each time, that begins now."""
+        if isinstance(self._rows, Lazy):
+            self._rows.expect(indices if self.picks is None else self.picks[indices])
+
+    def order(self, generator: np.random.Generator) -> Array:
+        """int64 (N,): the rows in an order to be shown in, drawn by `generator`; see `shards.order_of`."""
+        if not isinstance(self._rows, Lazy):
+            return generator.permutation(len(self))
+        rows = np.arange(len(self._rows)) if self.picks is None else self.picks
+        return order_of(self._rows.shards.blocks, self._rows.shards.mixed, rows, generator)
 
     def blocks(self) -> Iterator[Array]:
         """All rows in their order, as stored, some `BLOCK_BYTES` at a time; of a whole store not copied."""
-        step = max(1, BLOCK_BYTES // (math.prod(self._rows.shape[1:]) * self._rows.itemsize))
+        step = max(1, BLOCK_BYTES // (math.prod(self._rows.shape[1:]) * self.dtype.itemsize))
         for start in range(0, len(self), step):
-            if self.picks is None:
+            if self.picks is None and not isinstance(self._rows, Lazy):
                 yield self._rows[start : start + step]
             else:
-                yield np.take(self._rows, self.picks[start : start + step], axis=0)
+                yield self.take(np.arange(start, min(start + step, len(self))))
 
     def gather(self, indices: np.ndarray[Any, Any]) -> torch.Tensor:
         """Rows by number: a fresh CPU tensor (B, H, W, C) or (B, D) in the stored dtype. IndexError if out of range."""

@@ -10,9 +10,9 @@ import numpy as np
 from zerosum.data.arrays import Arrays, Rows
 from zerosum.data.cache import writing
 from zerosum.data.fitting import Array, Plan, auto_size, fit_planes
-from zerosum.data.images import Progress, Ticker
 from zerosum.data.options import Options
 from zerosum.data.store import Writer
+from zerosum.data.ticker import Progress, Ticker
 from zerosum.errors import DataError, UsageError
 
 

@@ -8,7 +8,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from zerosum.data.images import Progress
+from zerosum.data.ticker import Progress
 from zerosum.evaluation.features import features_of
 from zerosum.evaluation.sides import Side
 from zerosum.metrics.extractors import Extractor

@@ -21,7 +21,7 @@ from filelock import FileLock
 from torch import Tensor
 
 from zerosum.data.cache import cache_root, writing
-from zerosum.data.images import Progress, Ticker
+from zerosum.data.ticker import Progress, Ticker
 from zerosum.evaluation.sides import Side
 from zerosum.files import sha256, write_folder
 from zerosum.metrics.extractors import Extractor

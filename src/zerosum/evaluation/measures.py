@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import Tensor
 
-from zerosum.data.images import Ticker
+from zerosum.data.ticker import Ticker
 from zerosum.errors import UsageError, nearest
 from zerosum.evaluation.bench import Bench
 from zerosum.evaluation.neighbours import nearest_picture

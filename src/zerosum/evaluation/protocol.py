@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from zerosum.data.images import Progress
+from zerosum.data.ticker import Progress
 from zerosum.errors import UsageError
 from zerosum.evaluation.bench import SEARCHED, Bench
 from zerosum.evaluation.measures import MEASURES, Found, chosen, fitting

@@ -162,7 +162,7 @@ def side_of_translations(
 
 def _shuffled(store: Store) -> Store:
     """The same rows in the order of every evaluation."""
-    return store.part(np.random.default_rng(ORDER).permutation(len(store)))
+    return store.part(store.order(np.random.default_rng(ORDER)))
 
 
 def _stored(made: Tensor, about: dict[str, Any], what: str) -> Tensor:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 
-from zerosum.data.images import Ticker
+from zerosum.data.ticker import Ticker
 
 PATIENCE = 2.0  # seconds before progress is shown
 

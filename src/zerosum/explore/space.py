@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zerosum.data.images import Ticker
+from zerosum.data.ticker import Ticker
 from zerosum.errors import RunError, UsageError
 from zerosum.games import Latents
 from zerosum.games.labels import told

@@ -67,7 +67,7 @@ class Exhibits:
         self.folder, self.store, self.latents, self.seed = folder, store, latents, seed
         rows, self.columns = (1, POINTS) if store.is_points else grid_shape(store.shape)
         self.classes = tuple(classes[: CLASS_ROWS if store.is_points else CLASS_ROWS * rows // 8])
-        order = np.random.Generator(np.random.Philox(key=seed)).permutation(len(store))
+        order = store.order(np.random.Generator(np.random.Philox(key=seed)))
         picks = np.resize(order, rows * self.columns)
         self.labels: Tensor | None = None
         if self.classes and (labels := store.labels) is not None:
@@ -107,7 +107,7 @@ class Exhibits:
     def _clean(self) -> Tensor:
         """Images to be restored, as they should be; gathered only by who restores any."""
         count = max(1, min(JUDGED, JUDGED_NUMBERS // math.prod(self.store.shape)))
-        chosen = np.random.Generator(np.random.Philox(key=self.seed)).permutation(len(self._source))[:count]
+        chosen = self._source.order(np.random.Generator(np.random.Philox(key=self.seed)))[:count]
         return self._normal(self._source.gather(chosen).numpy())
 
     @cached_property

@@ -11,6 +11,8 @@ from zerosum.games import Batch, Randomness
 from zerosum.games.randomness import number_of
 from zerosum.training.sources import Sources, mirrored
 
+AHEAD = 4  # batches that are decoded beforehand, where data are not kept decoded
+
 
 class Feed:
     """Image *n* of a run is position n mod N of the permutation of epoch n div N: batches run on across epochs.
@@ -41,6 +43,7 @@ class Feed:
         self.flip = flip
         self._stream = order
         self._epoch = -1
+        self._last = 0  # where the last batch began
         self._order = np.empty(0, dtype=np.int64)
 
     def indices(self, first: int, count: int) -> np.ndarray:
@@ -57,6 +60,8 @@ class Feed:
     def batch(self, first: int, count: int) -> Batch:
         """Images `first` to `first + count` of the run, on the device, in [-1, 1]."""
         indices = self.indices(first, count)
+        if self.store.streamed:
+            self._look_ahead(first, count)
         if self._sources is not None and self._others is None:
             return self._pairs(self._sources, indices, first)
         labels = None if self.store.labels is None else torch.from_numpy(self.store.labels[indices])
@@ -66,6 +71,15 @@ class Feed:
         labelled = None if self._labelled is None else self._labelled.batch(first, count)
         given = None if self._others is None else self._others.batch(first, count).images
         return Batch(images, None if labels is None else labels.to(images.device), labelled, given)
+
+    def _look_ahead(self, first: int, count: int) -> None:
+        """Let the next batches be decoded meanwhile: in the steps that were seen, and within the epoch."""
+        step, self._last = first - self._last, first
+        epoch, position = divmod(first, len(self.store))
+        if step <= 0 or epoch != self._epoch:
+            return
+        places = [position + ahead * step for ahead in range(1, AHEAD + 1)]
+        self.store.expect(np.concatenate([self._order[place : place + count] for place in places]))
 
     def _pairs(self, sources: Sources, indices: np.ndarray, first: int) -> Batch:
         """Wanted and given pictures of one place in the order, mirrored together."""
@@ -92,7 +106,7 @@ class Feed:
     def _order_of(self, epoch: int) -> np.ndarray:
         if epoch != self._epoch:
             generator = np.random.Generator(np.random.Philox(key=number_of(self.randomness.seed, self._stream, epoch)))
-            self._order = generator.permutation(len(self.store))
+            self._order = self.store.order(generator)
             self._epoch = epoch
         return self._order
 
