@@ -716,3 +716,30 @@ def test_contact_sheet_and_description(tree, tmp_path, options):
     assert ("cats (3), dogs (3)" in text) is bool(options.get("labels"))
     assert "8x8 (6)" in text
     assert contact_sheet(open_data("gaussian"), tmp_path / "g.png").stat().st_size > 1000
+
+
+def test_a_large_file_is_read_in_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    mapped = open_data("digits")
+    monkeypatch.setattr("zerosum.data.store.LARGE", 0)
+    read = open_data("digits")
+    rows = np.array([5, 0, 1796, 5])
+    np.testing.assert_array_equal(read.take(rows), mapped.take(rows))
+    part = read.part(np.array([7, 3]))
+    np.testing.assert_array_equal(part.take(np.array([1])), mapped.take(np.array([3])))
+    np.testing.assert_array_equal(np.concatenate(list(read.blocks())), np.concatenate(list(mapped.blocks())))
+    for wrong in (-1, 1797):
+        with pytest.raises(IndexError):
+            read.take(np.array([wrong]))
+    points = open_data("gaussian")
+    monkeypatch.setattr("zerosum.data.store.LARGE", 2**28)
+    np.testing.assert_array_equal(points.take(rows % 1000), open_data("gaussian").take(rows % 1000))
+
+
+def test_a_large_file_that_was_cut_since(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZEROSUM_CACHE", str(tmp_path))
+    monkeypatch.setattr("zerosum.data.store.LARGE", 0)
+    store = open_data("digits")
+    (file,) = tmp_path.glob("stores/*/values.bin")
+    os.truncate(file, 1000)
+    with pytest.raises(RunError, match="shorter than it was"):
+        store.take(np.array([1000]))

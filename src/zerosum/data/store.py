@@ -15,6 +15,7 @@ import math
 import os
 import shutil
 import sys
+import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 FORMAT = 2
 DTYPES = ("uint8", "uint16", "float32")
 BLOCK_BYTES = 8 * 2**20
+LARGE = 2**28  # bytes of a file that is not to be mapped whole
 
 
 class DamagedStoreError(Exception):
@@ -171,7 +173,34 @@ class Store:
         return self._take(indices if self.picks is None else self.picks[indices])
 
     def _take(self, rows: np.ndarray[Any, Any]) -> Array:
-        return self._rows.take(rows) if isinstance(self._rows, Lazy) else np.take(self._rows, rows, axis=0)
+        if isinstance(self._rows, Lazy):
+            return self._rows.take(rows)
+        return self._read(rows) if self._read_in_place else np.take(self._rows, rows, axis=0)
+
+    @cached_property
+    def _read_in_place(self) -> bool:
+        """Whether rows are read from the file, not from its mapping: a process in which the whole of a large file has
+        been mapped counts as that large, and is killed as such where memory is allotted.
+        """
+        mapped = isinstance(self.values, np.memmap) and hasattr(os, "preadv")
+        return mapped and math.prod(self._rows.shape) * self.dtype.itemsize >= LARGE
+
+    @cached_property
+    def _file(self) -> int:
+        file = os.open(str(self.values.filename), os.O_RDONLY)  # type: ignore[union-attr]  # of a memmap
+        weakref.finalize(self, os.close, file)
+        return file
+
+    def _read(self, rows: np.ndarray[Any, Any]) -> Array:
+        if len(rows) and not 0 <= int(rows.min()) <= int(rows.max()) < len(self._rows):
+            raise IndexError(f"rows from {rows.min()} to {rows.max()} of {len(self._rows)}")
+        taken = np.empty((len(rows), *self._rows.shape[1:]), dtype=self.dtype)
+        raw = taken.reshape(len(rows), -1).view(np.uint8)
+        size = raw.shape[1]
+        for place, row in enumerate(rows.tolist()):
+            if os.preadv(self._file, [raw[place].data], row * size) != size:
+                raise RunError(f"{self.name}: its file in the cache is shorter than it was; begin again")
+        return taken
 
     @property
     def streamed(self) -> bool:
@@ -194,7 +223,7 @@ class Store:
         """All rows in their order, as stored, some `BLOCK_BYTES` at a time; of a whole store not copied."""
         step = max(1, BLOCK_BYTES // (math.prod(self._rows.shape[1:]) * self.dtype.itemsize))
         for start in range(0, len(self), step):
-            if self.picks is None and not isinstance(self._rows, Lazy):
+            if self.picks is None and not isinstance(self._rows, Lazy) and not self._read_in_place:
                 yield self._rows[start : start + step]
             else:
                 yield self.take(np.arange(start, min(start + step, len(self))))
