@@ -191,8 +191,13 @@ def test_patterns(tmp_path: Path, digits: Any) -> None:
         shard_files(folder / "train-{0000..0003}.tar")
     with pytest.raises(DataError, match="no file matches"):
         shard_files(folder / "test-*.tar")
-    with pytest.raises(UsageError, match="upwards"):
-        shard_files(folder / "train-{3..1}.tar")
+    for wrong in ("train-{3..1}.tar", "{1..9999}-{1..9999}.tar"):
+        with pytest.raises(UsageError, match="upwards"):
+            shard_files(folder / wrong)
+    (folder / "cats").mkdir()
+    (folder / "cats" / "1.png").write_bytes(digits[0][0])
+    assert shard_files(folder) == [], "a folder of pictures, beside which a tar lies"
+    assert len(open_data(folder)) == 1
 
 
 def test_what_is_refused(tmp_path: Path, digits: Any) -> None:

@@ -11,13 +11,14 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cached_property, partial
 from itertools import product
+from math import prod
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from zerosum.data.fitting import Array
 from zerosum.data.labels import Classes
-from zerosum.data.sources import IMAGE_SUFFIXES, MAX_FILE_BYTES, Item, Rejected
+from zerosum.data.sources import MAX_FILE_BYTES, Item, Rejected, list_folder
 from zerosum.errors import DataError, UsageError
 
 ENDINGS = (".tar", ".parquet")
@@ -127,8 +128,8 @@ def order_of(blocks: Array | None, mixed: int, rows: Array, generator: np.random
 def shard_files(path: Path) -> list[str]:
     """The shards that a pattern, a folder or a file means, sorted; none where it means something else.
 
-    A pattern holds {0000..0012} or *; a folder is one of shards where tars, or Parquet files at any depth, and no
-    pictures lie in it. Raises DataError for a pattern that nothing matches.
+    A pattern holds {0000..0012} or *; a folder is one of shards where tars or Parquet files, these also in its folder
+    `data`, and no pictures at any depth lie in it. Raises DataError for a pattern that nothing matches.
     """
     text = str(path)
     if text.endswith(ENDINGS) and ("*" in text or BRACES.search(text)):
@@ -140,18 +141,19 @@ def shard_files(path: Path) -> list[str]:
         return [text] if path.suffix == ".parquet" else []
     if not path.is_dir():
         return []
-    here = [entry for entry in sorted(path.iterdir()) if not entry.name.startswith(".")]
-    if any(entry.suffix.lower() in IMAGE_SUFFIXES for entry in here):
-        return []
-    tars = [str(entry) for entry in here if entry.suffix == ".tar" and entry.is_file()]
-    return tars or sorted(str(entry) for entry in path.rglob("*.parquet") if entry.is_file())
+    ways = ([*path.glob("*.tar")], [*path.glob("*.parquet"), *path.glob("data/*.parquet")])
+    for listed in ways:
+        files = sorted(str(entry) for entry in listed if entry.is_file() and not entry.name.startswith("."))
+        if files:
+            return [] if list_folder(path, None).files else files
+    return []
 
 
 def _expanded(text: str) -> list[str]:
     """`a-{08..11}.tar` as `a-08.tar` to `a-11.tar`."""
     spans = [(first, int(first), int(last)) for first, last in BRACES.findall(text)]
-    if any(low > high or high - low >= MOST_FILES for _, low, high in spans):
-        raise UsageError(f"{text}: a range in braces counts upwards, over fewer than {MOST_FILES:,} files")
+    if any(low > high for _, low, high in spans) or prod(high - low + 1 for _, low, high in spans) > MOST_FILES:
+        raise UsageError(f"{text}: a range in braces counts upwards, over {MOST_FILES:,} files at most")
     pieces = BRACES.sub("\0", text).split("\0")
     names = []
     for numbers in product(*(range(low, high + 1) for _, low, high in spans)):
