@@ -401,7 +401,7 @@ def test_labelled_needs_labels_and_enough_of_each(digits, tmp_path):
 
 def test_progress_waits_two_seconds(digits, monkeypatch):
     seen, now = [], [0.0]
-    monkeypatch.setattr("zerosum.data.images.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("zerosum.data.ticker.time.monotonic", lambda: now[0])
     monkeypatch.setattr(store_module, "BLOCK_BYTES", 64 * 600)
     holdout(digits, 0.5, progress=lambda *step: seen.append(step))
     assert seen == []

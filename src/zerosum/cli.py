@@ -324,7 +324,7 @@ def _data(options: argparse.Namespace, rest: list[str]) -> int:
     config = validate_section(DataConfig, given | {"source": options.source}, "data")
     display = make_display(Console())
     try:
-        store = open_data(config.source, **config.reading(), progress=display.loading)
+        store = open_data(config.source, stream=config.stream, **config.reading(), progress=display.loading)
     finally:
         display.end()
     print(describe(store))

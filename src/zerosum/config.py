@@ -77,7 +77,6 @@ class DataConfig(Section):
             "include": self.include or None,
             "root": Path(self.root) if self.root else None,
             "labels": self.labels,
-            "stream": self.stream,
             "max_rejected": self.max_rejected,
         }
 

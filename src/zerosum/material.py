@@ -71,12 +71,7 @@ def open_material(config: RunConfig, folder: HeldFolder | None, display: Display
         "rejects_to": None if folder is None else folder.path / "rejected.txt",
         "progress": display.loading,
     }
-    if config.game.kind in TRANSLATIONS:
-        opened = open_pictures
-        del reading["stream"]  # refused where it is asked for
-    else:
-        opened = open_samples
-        reading["note"] = display.note
+    opened = open_pictures if config.game.kind in TRANSLATIONS else open_samples
     material = opened(config.data, reading, device, display)
     if folder is not None:
         refuse_other_data(folder.path, material.digest)
@@ -86,7 +81,7 @@ def open_material(config: RunConfig, folder: HeldFolder | None, display: Display
 
 def open_samples(data: DataConfig, reading: dict[str, Any], device: torch.device, display: Display) -> Material:
     """The data of a game that makes samples."""
-    store = open_data(data.source, **reading)
+    store = open_data(data.source, stream=data.stream, note=display.note, **reading)
     if data.labels:
         refuse_empty_classes(store)
     kept, held = hold_out(store, data.holdout, display) if data.holdout else (store, None)

@@ -154,7 +154,8 @@ def _own_data(job: Job, display: Display) -> Store:
     config = _config(job)
     if config is None:
         raise UsageError(f"{job.run} is no run folder, so nobody knows its data: give --labels FILE.csv.")
-    return open_data(config.data.source, **config.data.reading() | {"labels": True, "progress": display.loading})
+    reading = config.data.reading() | {"labels": True, "progress": display.loading}
+    return open_data(config.data.source, stream=config.data.stream, **reading)
 
 
 def _config(job: Job) -> RunConfig | None:
