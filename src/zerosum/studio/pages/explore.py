@@ -109,7 +109,7 @@ def explorable(place: Place) -> bool:
 
 def _connect(page: gr.Blocks, desk: Desk, parts: Parts) -> None:
     """A run brings its controls; a control draws."""
-    moved: list[Any] = [parts.seed, parts.truncation, parts.label, *parts.sliders, parts.mode, parts.at, parts.layers]
+    moved: list[Any] = [parts.seed, parts.truncation, parts.label, *parts.sliders, parts.at, parts.layers]
 
     def fill(request: gr.Request) -> Any:
         return chosen(desk, request, explorable)
@@ -131,6 +131,13 @@ def _connect(page: gr.Blocks, desk: Desk, parts: Parts) -> None:
     def search(key: str | None, progress: gr.Progress = PROGRESS) -> Any:
         return _found(desk, key, progress)
 
+    @in_words
+    def switch(key: str | None, mode: str, pins: list[Any]) -> tuple[Any, Any]:
+        many = _layers(desk, desk.watch.place(key)) if key else 0
+        between = gr.Slider(visible=mode == THROUGH, maximum=max(len(pins) - 1, 1))
+        return between, gr.Dropdown(visible=mode == MIXED and many > 0)
+
+    one: dict[str, Any] = {"concurrency_id": "draw", "concurrency_limit": 1} | NEWEST  # in order: the newest is last
     page.load(fill, None, parts.run, **QUIET)
     parts.run.change(
         open_run,
@@ -146,20 +153,16 @@ def _connect(page: gr.Blocks, desk: Desk, parts: Parts) -> None:
             *parts.sliders,
         ],
         **QUIET,
-    ).then(draw, parts.all, [parts.picture, parts.command], **NEWEST)
+    ).then(draw, parts.all, [parts.picture, parts.command], **one)
     taken = [*parts.sliders, parts.pins, parts.strip, parts.mode, parts.at, parts.layers]
     parts.folder.change(take, [parts.run, parts.folder], taken, **QUIET).then(
-        draw, parts.all, [parts.picture, parts.command], **NEWEST
+        draw, parts.all, [parts.picture, parts.command], **one
     )
     parts.find.click(search, parts.run, parts.folder, **BUSY).then(take, [parts.run, parts.folder], taken, **QUIET)
-    gr.on(
-        [thing.change for thing in moved],
-        draw,
-        parts.all,
-        [parts.picture, parts.command],
-        concurrency_id="draw",
-        concurrency_limit=1,
-        **NEWEST,
+    gr.on([thing.change for thing in moved], draw, parts.all, [parts.picture, parts.command], **one)
+    # Its controls first: they move when they come, and a picture of the mode before could be drawn last.
+    parts.mode.change(switch, [parts.run, parts.mode, parts.pins], [parts.at, parts.layers], **QUIET).then(
+        draw, parts.all, [parts.picture, parts.command], **one
     )
 
 
@@ -200,15 +203,8 @@ def _connect_pins(desk: Desk, parts: Parts, pin: gr.Button, forget: gr.Button) -
     def clear() -> list[Any]:
         return _pinned([], 0)
 
-    @in_words
-    def switch(key: str | None, mode: str, pins: list[Any]) -> tuple[Any, Any]:
-        many = _layers(desk, desk.watch.place(key)) if key else 0
-        between = gr.Slider(visible=mode == THROUGH, maximum=max(len(pins) - 1, 1))
-        return between, gr.Dropdown(visible=mode == MIXED and many > 0)
-
     pin.click(add, [*parts.shown, parts.pins], outputs, **BUSY)
     forget.click(clear, None, outputs, **QUIET)
-    parts.mode.change(switch, [parts.run, parts.mode, parts.pins], [parts.at, parts.layers], **QUIET)
 
 
 def _pinned(pins: list[Any], layers: int) -> list[Any]:
