@@ -720,7 +720,7 @@ def test_contact_sheet_and_description(tree, tmp_path, options):
 
 def test_a_large_file_is_read_in_place(monkeypatch: pytest.MonkeyPatch) -> None:
     mapped = open_data("digits")
-    monkeypatch.setattr("zerosum.data.store.LARGE", 0)
+    monkeypatch.setattr("zerosum.data.in_place.LARGE", 0)
     read = open_data("digits")
     rows = np.array([5, 0, 1796, 5])
     np.testing.assert_array_equal(read.take(rows), mapped.take(rows))
@@ -731,13 +731,13 @@ def test_a_large_file_is_read_in_place(monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(IndexError):
             read.take(np.array([wrong]))
     points = open_data("gaussian")
-    monkeypatch.setattr("zerosum.data.store.LARGE", 2**28)
+    monkeypatch.setattr("zerosum.data.in_place.LARGE", 2**28)
     np.testing.assert_array_equal(points.take(rows % 1000), open_data("gaussian").take(rows % 1000))
 
 
 def test_a_large_file_that_was_cut_since(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ZEROSUM_CACHE", str(tmp_path))
-    monkeypatch.setattr("zerosum.data.store.LARGE", 0)
+    monkeypatch.setattr("zerosum.data.in_place.LARGE", 0)
     store = open_data("digits")
     (file,) = tmp_path.glob("stores/*/values.bin")
     os.truncate(file, 1000)

@@ -14,14 +14,15 @@ from zerosum.data.decode import Unreadable, decode
 from zerosum.data.fitting import Array, Plan
 from zerosum.data.shards import Shards
 from zerosum.data.sources import Rejected
-from zerosum.errors import DataError
+from zerosum.errors import DataError, RunError
 
 
 class Lazy:
     """The decoded pictures of `shards`, (N, H, W, C) as `plan` says, of which none are kept.
 
     A picture that cannot be read is told of once, and the next that can be read is shown in its place: which one
-    that is does not depend on when it is shown. More than `most` of them raise DataError.
+    that is does not depend on when it is shown. More than `most` of them raise DataError, and RunError what cannot be
+    reached now.
     """
 
     def __init__(self, shards: Shards, plan: Plan, most: int, tell: Callable[[Rejected], None]) -> None:
@@ -68,8 +69,11 @@ class Lazy:
             return decode(self.shards.read(row), self.plan)
         except Unreadable as verdict:
             return Rejected(self.shards.name(row), str(verdict))
-        except OSError as error:
-            return Rejected(self.shards.name(row), f"cannot be read: {error.strerror or error}")
+        except OSError as error:  # of the disk or the network, and gone tomorrow: another picture would not be exact
+            raise RunError(
+                f"{self.shards.name(row)}: cannot be read now: {error.strerror or error}. Give the same command again: "
+                "the run goes on where it was last saved"
+            ) from error
 
     def _whole(self, row: int, found: Array | Rejected) -> Array:
         """The picture of the row, or of the next that can be read."""

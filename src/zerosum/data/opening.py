@@ -72,7 +72,7 @@ def open_data(
     )
     check_share(max_rejected)
     if stream:
-        return open_streamed(_locate(source, options, root, progress), options, max_rejected, rejects_to, note)
+        return open_streamed(_locate(source, options, root, progress), options, max_rejected, _teller(rejects_to, note))
     store = read_data(source, options, root, progress)
     if store.rejected and rejects_to is not None:
         write_rejected(rejects_to, store.rejected)
@@ -181,3 +181,24 @@ def write_rejected(path: Path, rejected: tuple[Rejected, ...]) -> None:
         path.write_text("".join(f"{line(r, TAB)}\n" for r in rejected), encoding="utf-8")
     except OSError as error:
         raise RunError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def _teller(path: Path | None, note: Callable[[str], None] | None) -> Callable[[Rejected], None]:
+    """Adds what is found to be unusable to the list in `path`, each once, and notes the first."""
+    told: list[str] = []
+
+    def tell(fault: Rejected) -> None:
+        try:
+            words = line(fault, TAB)
+            if path is not None and not (path.exists() and words in path.read_text(encoding="utf-8").splitlines()):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with path.open("a", encoding="utf-8") as file:
+                    file.write(f"{words}\n")
+        except OSError as error:
+            raise RunError(f"{path}: cannot be written: {error.strerror}") from error
+        if not told and note is not None:
+            where = "" if path is None else f"; all that are found are listed in {path}"
+            note(f"{line(fault)}: the next picture is shown in its place{where}")
+        told.append(words)
+
+    return tell

@@ -20,9 +20,10 @@ from typing import Any
 
 import numpy as np
 
+from zerosum.data.decode import Unreadable
 from zerosum.data.fitting import Array
 from zerosum.data.labels import in_order
-from zerosum.data.shards import WAITING, Shards, check_bytes
+from zerosum.data.shards import WAITING, Shards
 from zerosum.data.tars import state_of
 from zerosum.data.ticker import Progress, Ticker
 from zerosum.errors import DataError, RunError, UsageError
@@ -121,13 +122,13 @@ class Tables(Shards):
         return self._bytes[block] // int(self._starts[block + 1] - self._starts[block])
 
     def read(self, row: int) -> bytes:
-        """The file of one picture. Raises OSError."""
+        """The file of one picture. Raises Unreadable where there is none, OSError for its row group."""
         block = self._block_of(row)
         found = self._block(block)[row - int(self._starts[block])].as_py()
         data = found["bytes"] if isinstance(found, dict) else found
         if not isinstance(data, bytes):
-            raise OSError("the table holds no bytes of it")
-        return check_bytes(self.name(row), data)
+            raise Unreadable("the table holds no bytes of it")
+        return data
 
     def _block_of(self, row: int) -> int:
         return int(np.searchsorted(self._starts, row, side="right")) - 1
@@ -139,8 +140,11 @@ class Tables(Shards):
                 self._held.move_to_end(block)
                 return self._held[block]
             file, group = self._groups[block]
-            with self._opened(file) as table:
-                column = table.read_row_group(group, columns=[self.columns.picture]).column(0)
+            try:
+                with self._opened(file) as table:
+                    column = table.read_row_group(group, columns=[self.columns.picture]).column(0)
+            except _faults(self._disk) as error:
+                raise OSError(f"row group {group} of {self.files[file]}: {_first_line(error)}") from error
             while len(self._held) > self.mixed + 1:
                 self._held.popitem(last=False)
             self._held[block] = column
@@ -175,7 +179,7 @@ def open_tables(path: Path, files: Sequence[str], labels: bool, progress: Progre
     Raises DataError for what is none, or has no column of pictures, and UsageError where pyarrow is not installed.
     """
     arrow = _arrow()
-    faults: tuple[type[Exception], ...] = (OSError, ValueError, import_module("pyarrow").ArrowException)
+    faults = _faults(disk)
     ticker = Ticker(progress, "listing shards", len(files))
 
     def footer(file: str) -> Any:
@@ -183,7 +187,7 @@ def open_tables(path: Path, files: Sequence[str], labels: bool, progress: Progre
             with arrow.ParquetFile(file if disk is None else disk.open(file)) as table:
                 return table.metadata
         except faults as error:
-            raise DataError(f"{file}: no Parquet file, or a damaged one ({str(error).splitlines()[0]})") from error
+            raise DataError(f"{file}: no Parquet file, or a damaged one ({_first_line(error)})") from error
 
     footers = []
     with ThreadPoolExecutor(READERS) as pool:
@@ -214,8 +218,8 @@ def open_hub(source: str, labels: bool, progress: Progress | None, endpoint: str
     pattern = inside if inside.endswith(".parquet") else f"{inside}/**/*.parquet"
     try:
         found = sorted(disk.glob(pattern))
-    except (OSError, ValueError) as error:
-        raise RunError(f"{source}: cannot be read: {str(error).strip().splitlines()[0]}") from error
+    except _faults(disk) as error:
+        raise RunError(f"{source}: cannot be read: {_first_line(error)}") from error
     if not found:
         raise DataError(
             f"{source}: no Parquet files there (or no such dataset, or one that 'hf auth login' would open); of "
@@ -235,6 +239,16 @@ def _arrow() -> Any:
         return import_module("pyarrow.parquet")
     except ImportError as error:
         raise UsageError("Parquet files need pyarrow; pip install 'zerosum[datasets]'") from error
+
+
+def _faults(disk: Any) -> tuple[type[Exception], ...]:
+    """What reading a file raises, here or, through `disk`, far away."""
+    near = (OSError, ValueError, import_module("pyarrow").ArrowException)
+    return near if disk is None else (*near, import_module("httpx").HTTPError)
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 def _columns(path: Path, footer: Any, labels: bool) -> Columns:

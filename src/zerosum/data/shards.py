@@ -18,7 +18,7 @@ import numpy as np
 
 from zerosum.data.fitting import Array
 from zerosum.data.labels import Classes
-from zerosum.data.sources import MAX_FILE_BYTES, Item, Rejected, list_folder
+from zerosum.data.sources import Item, Rejected, list_folder
 from zerosum.errors import DataError, UsageError
 
 ENDINGS = (".tar", ".parquet")
@@ -53,7 +53,10 @@ class Shards(ABC):
 
     @abstractmethod
     def read(self, row: int) -> bytes:
-        """The file of one picture. Raises OSError; may be called by several threads."""
+        """The file of one picture; may be called by several threads.
+
+        Raises Unreadable where there is none, OSError where it cannot be reached now.
+        """
 
     @property
     @abstractmethod
@@ -77,7 +80,7 @@ class Shards(ABC):
     def name(self, row: int) -> str:
         """What one picture is called in messages: its file, and its number there."""
         file = int(np.searchsorted(self.firsts, row, side="right")) - 1
-        return f"{PurePosixPath(self.files[file]).name}/{row - self.firsts[file]}"
+        return f"{self._names[file]}/{row - self.firsts[file]}"
 
     @abstractmethod
     def nbytes(self) -> int:
@@ -106,9 +109,14 @@ class Shards(ABC):
         return Classes(list(self.classes), number_of, "labels are asked for, but it has none")
 
     @cached_property
-    def _first(self) -> dict[str, int]:
+    def _names(self) -> list[str]:
+        """What the files are called: their paths where two have one name."""
         names = [PurePosixPath(file).name for file in self.files]
-        return dict(zip(names, self.firsts.tolist(), strict=False))
+        return names if len({*names}) == len(names) else list(self.files)
+
+    @cached_property
+    def _first(self) -> dict[str, int]:
+        return dict(zip(self._names, self.firsts[:-1].tolist(), strict=True))
 
 
 def order_of(blocks: Array | None, mixed: int, rows: Array, generator: np.random.Generator) -> Array:
@@ -170,10 +178,3 @@ def _matching(text: str) -> list[str]:
     if not path.is_file():
         raise DataError(f"{path}: a shard that the pattern names is not there")
     return [text]
-
-
-def check_bytes(name: str, data: bytes) -> bytes:
-    """The same. Raises OSError where no picture is so large."""
-    if len(data) > MAX_FILE_BYTES:
-        raise OSError(f"{name}: {len(data):,} bytes, over {MAX_FILE_BYTES:,}")
-    return data

@@ -15,7 +15,6 @@ import math
 import os
 import shutil
 import sys
-import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -26,6 +25,7 @@ import numpy as np
 
 from zerosum.data.cache import cache_root, writing
 from zerosum.data.fitting import Array
+from zerosum.data.in_place import in_place
 from zerosum.data.lazy import Lazy
 from zerosum.data.shards import order_of
 from zerosum.data.sources import Rejected
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 FORMAT = 2
 DTYPES = ("uint8", "uint16", "float32")
 BLOCK_BYTES = 8 * 2**20
-LARGE = 2**28  # bytes of a file that is not to be mapped whole
 
 
 class DamagedStoreError(Exception):
@@ -74,9 +73,7 @@ class Store:
     """The JSON list of the file names of all `values`; None where they are no files'."""
 
     def __post_init__(self) -> None:
-        self._rows = (
-            self.values if isinstance(self.values, Lazy) else np.asarray(self.values)
-        )  # a memmap's own indexing is slower by microseconds
+        self._rows = self.values if isinstance(self.values, Lazy) else in_place(self.values)
 
     def __len__(self) -> int:
         return len(self._rows if self.picks is None else self.picks)
@@ -173,34 +170,7 @@ class Store:
         return self._take(indices if self.picks is None else self.picks[indices])
 
     def _take(self, rows: np.ndarray[Any, Any]) -> Array:
-        if isinstance(self._rows, Lazy):
-            return self._rows.take(rows)
-        return self._read(rows) if self._read_in_place else np.take(self._rows, rows, axis=0)
-
-    @cached_property
-    def _read_in_place(self) -> bool:
-        """Whether rows are read from the file, not from its mapping: a process in which the whole of a large file has
-        been mapped counts as that large, and is killed as such where memory is allotted.
-        """
-        mapped = isinstance(self.values, np.memmap) and hasattr(os, "preadv")
-        return mapped and math.prod(self._rows.shape) * self.dtype.itemsize >= LARGE
-
-    @cached_property
-    def _file(self) -> int:
-        file = os.open(str(self.values.filename), os.O_RDONLY)  # type: ignore[union-attr]  # of a memmap
-        weakref.finalize(self, os.close, file)
-        return file
-
-    def _read(self, rows: np.ndarray[Any, Any]) -> Array:
-        if len(rows) and not 0 <= int(rows.min()) <= int(rows.max()) < len(self._rows):
-            raise IndexError(f"rows from {rows.min()} to {rows.max()} of {len(self._rows)}")
-        taken = np.empty((len(rows), *self._rows.shape[1:]), dtype=self.dtype)
-        raw = taken.reshape(len(rows), -1).view(np.uint8)
-        size = raw.shape[1]
-        for place, row in enumerate(rows.tolist()):
-            if os.preadv(self._file, [raw[place].data], row * size) != size:
-                raise RunError(f"{self.name}: its file in the cache is shorter than it was; begin again")
-        return taken
+        return np.take(self._rows, rows, axis=0) if isinstance(self._rows, np.ndarray) else self._rows.take(rows)
 
     @property
     def streamed(self) -> bool:
@@ -223,7 +193,7 @@ class Store:
         """All rows in their order, as stored, some `BLOCK_BYTES` at a time; of a whole store not copied."""
         step = max(1, BLOCK_BYTES // (math.prod(self._rows.shape[1:]) * self.dtype.itemsize))
         for start in range(0, len(self), step):
-            if self.picks is None and not isinstance(self._rows, Lazy) and not self._read_in_place:
+            if self.picks is None and isinstance(self._rows, np.ndarray):
                 yield self._rows[start : start + step]
             else:
                 yield self.take(np.arange(start, min(start + step, len(self))))

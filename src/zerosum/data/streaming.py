@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import asdict
-from pathlib import Path
 
 import numpy as np
 
@@ -19,17 +18,19 @@ from zerosum.data.shards import Shards
 from zerosum.data.sources import ArchiveSource, Rejected
 from zerosum.data.store import Store
 from zerosum.data.tars import open_tars
-from zerosum.errors import RunError, UsageError
+from zerosum.errors import UsageError
 
 
 def open_streamed(
     found: Arrays | Source,
     options: Options,
     max_rejected: float,
-    rejects_to: Path | None,
-    note: Callable[[str], None] | None,
+    tell: Callable[[Rejected], None],
 ) -> Store:
-    """The store of shards, of which nothing is decoded yet. Raises UsageError for other data, or without a size."""
+    """The store of shards, of which nothing is decoded yet; `tell` hears of each picture that cannot be.
+
+    Raises UsageError for other data, or without a size.
+    """
     if isinstance(found, ArchiveSource) and found.kind == "tar":
         found = open_tars(found.path, [str(found.path)], options.include, options.labels, None)
     if not isinstance(found, Shards):
@@ -42,7 +43,7 @@ def open_streamed(
     if options.half:
         raise UsageError("data.stream is for whole pictures: leave it out for side-by-side ones")
     plan = Plan(*options.size, options.channels or 3, options.fit, "uint8")
-    values = Lazy(found, plan, int(max_rejected * len(found)), _teller(rejects_to, note))
+    values = Lazy(found, plan, int(max_rejected * len(found)), tell)
     about = json.dumps([found.digest(), asdict(plan), found.classes], sort_keys=True)
     digest = hashlib.sha256(about.encode()).hexdigest()
     store = Store(
@@ -74,22 +75,3 @@ def open_streamed(
         store.summary["notes"].append(f"{int((store.labels < 0).sum()):,} without a label are left out")
         store = store.part(np.flatnonzero(store.labels >= 0))
     return store
-
-
-def _teller(rejects_to: Path | None, note: Callable[[str], None] | None) -> Callable[[Rejected], None]:
-    """Lists what cannot be read as it is found, and tells of the first."""
-    told: list[str] = []
-
-    def tell(fault: Rejected) -> None:
-        if rejects_to is not None:
-            try:
-                with rejects_to.open("a", encoding="utf-8") as file:
-                    file.write(f"{fault.name}\t{fault.reason}\n")
-            except OSError as error:
-                raise RunError(f"{rejects_to}: cannot be written: {error.strerror}") from error
-        if not told and note is not None:
-            where = "" if rejects_to is None else f"; all that are found are listed in {rejects_to}"
-            note(f"{fault.name}: {fault.reason}: the next picture is shown in its place{where}")
-        told.append(fault.name)
-
-    return tell
