@@ -9,7 +9,6 @@ import importlib
 import json
 import shutil
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.resources import files
@@ -22,6 +21,7 @@ import pytest
 import yaml
 
 import zerosum
+from browsing import answering
 from released import CODED, generator_of, run_of
 from translators import SHIPPED as TRANSLATORS
 from translators import model_of
@@ -264,14 +264,8 @@ def endpoint(**settings: Any) -> Iterator[tuple[str, dict[str, dict[str, bytes]]
     """An address, and what is uploaded there."""
     repositories: dict[str, dict[str, bytes]] = {}
     handler = type("Here", (Hub,), {"repositories": repositories, **settings})
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}", repositories
-        finally:
-            server.shutdown()
-            thread.join()
+    with answering(handler) as address:
+        yield address, repositories
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import io
 import json
 import shutil
 import tarfile
-import threading
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -22,8 +21,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import zerosum
+from browsing import answering
 from zerosum.data import Store, holdout, open_data
-from zerosum.data.parquet import Tables, open_hub
+from zerosum.data.parquet import Tables, open_hub, open_tables
 from zerosum.data.shards import order_of, shard_files
 from zerosum.data.store import Lazy
 from zerosum.errors import DataError, RunError, UsageError
@@ -225,6 +225,28 @@ def test_what_is_refused(tmp_path: Path, digits: Any) -> None:
     assert len(open_data(tmp_path / "bare.parquet", max_rejected=0.5)) == 1
 
 
+def test_files_of_one_name_keep_their_labels(tmp_path: Path, digits: Any) -> None:
+    pictures, labels = digits
+    tables = [
+        pq.ParquetFile(file).read() for file in sorted(write_parquet(tmp_path / "all", pictures, labels).iterdir())
+    ]
+    for folder, table in zip("ab", tables, strict=False):
+        (tmp_path / folder).mkdir()
+        pq.write_table(table, tmp_path / folder / "train.parquet")
+    files = [str(tmp_path / folder / "train.parquet") for folder in "ab"]
+    classes = open_tables(tmp_path, files, True, None).known_classes()
+    assert [classes.number_of(item.name) for item in open_tables(tmp_path, files, True, None).items()] == labels[:32]
+
+
+def test_what_cannot_be_reached_now_is_not_replaced(shards: Path, tmp_path: Path) -> None:
+    shutil.copytree(shards, tmp_path / "there")
+    store = streamed(tmp_path / "there")
+    for file in (tmp_path / "there").iterdir():
+        file.unlink()
+    with pytest.raises(RunError, match="cannot be read now"):
+        store.take(np.array([20]))
+
+
 def weights(run: Path) -> bytes:
     return (run / "model" / "model.safetensors").read_bytes()
 
@@ -295,14 +317,8 @@ def endpoint(tmp_path: Path, digits: Any) -> Iterator[str]:
     folder = write_parquet(tmp_path / "data", *digits)
     shutil.copyfile(folder / "train-00000-of-00003.parquet", folder / "test-00000-of-00001.parquet")
     handler = type("Here", (Hub,), {"folder": folder})
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
+    with answering(handler) as address:
+        yield address
 
 
 def test_a_dataset_of_the_hub_is_read_in_parts(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
