@@ -333,3 +333,9 @@ def test_a_dataset_of_the_hub_is_read_in_parts(endpoint: str, monkeypatch: pytes
         open_data("hf://ada/letters")
     with pytest.raises(UsageError, match="USER/NAME"):
         open_data("hf://digits")
+
+
+def test_a_hub_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("zerosum.data.opening.open_hub", partial(open_hub, endpoint="http://127.0.0.1:9"))
+    with pytest.raises(RunError, match="hf://ada/digits: cannot be read"):
+        open_data("hf://ada/digits")

@@ -244,7 +244,7 @@ def _arrow() -> Any:
 def _faults(disk: Any) -> tuple[type[Exception], ...]:
     """What reading a file raises, here or, through `disk`, far away."""
     near = (OSError, ValueError, import_module("pyarrow").ArrowException)
-    return near if disk is None else (*near, import_module("httpx").HTTPError)
+    return near if disk is None else (*near, import_module("huggingface_hub.errors").HTTPError)
 
 
 def _first_line(error: Exception) -> str:
